@@ -29,7 +29,11 @@ int crypto_init(struct err *err);
 
 /* --- secret memory --------------------------------------------------------*/
 
-/* len bytes of guarded, locked, zeroed memory, or NULL with err of class FULL. */
+/*
+ * Return len zeroed bytes between guard pages, kept out of core dumps and, as
+ * far as the limit on locked memory allows, out of swap.  NULL with err of
+ * class FULL.
+ */
 void *crypto_secret_new(size_t len, struct err *err);
 /* Wipe and free; NULL is fine. */
 void crypto_secret_free(void *p);
@@ -47,7 +51,10 @@ void crypto_hmac(uint8_t out[32], const uint8_t key[CRYPTO_KEY_LEN],
 /* out = SHA-256(data). */
 void crypto_sha256(uint8_t out[32], const void *data, size_t len);
 
-/* An incremental SHA-256. */
+/*
+ * An incremental SHA-256, for one thread at a time; _end leaves it as _reset
+ * does.
+ */
 struct crypto_sha256;
 struct crypto_sha256 *crypto_sha256_new(struct err *err);
 void crypto_sha256_free(struct crypto_sha256 *h);
@@ -105,10 +112,17 @@ int crypto_xopen(const uint8_t key[CRYPTO_KEY_LEN],
 void crypto_box_public(uint8_t pub[CRYPTO_PUB_LEN],
     const uint8_t sec[CRYPTO_KEY_LEN]);
 
-/* libsodium's crypto_box_seal: dst receives len + CRYPTO_BOX_EXTRA bytes. */
+/*
+ * libsodium's crypto_box_seal: dst receives len + CRYPTO_BOX_EXTRA bytes and
+ * must not overlap src.  -1 with class CORRUPT when pub is no usable key (a
+ * point of low order).
+ */
 int crypto_box_seal_to(const uint8_t pub[CRYPTO_PUB_LEN], const void *src,
     size_t len, uint8_t *dst, struct err *err);
-/* Return 0, or -1 with class CORRUPT; len is that of the sealed form. */
+/*
+ * Return 0, or -1 with class CORRUPT and nothing of the content in dst; len is
+ * that of the sealed form; dst must not overlap src.
+ */
 int crypto_box_open_with(const uint8_t sec[CRYPTO_KEY_LEN], const void *src,
     size_t len, uint8_t *dst, struct err *err);
 
@@ -117,8 +131,9 @@ int crypto_box_open_with(const uint8_t sec[CRYPTO_KEY_LEN], const void *src,
 /* An Ed25519 signing key expanded from its 32-byte seed. */
 void crypto_sign_public(uint8_t pub[CRYPTO_PUB_LEN],
     const uint8_t seed[CRYPTO_KEY_LEN]);
-void crypto_sign(uint8_t sig[CRYPTO_SIG_LEN], const uint8_t seed[CRYPTO_KEY_LEN],
-    const void *data, size_t len);
+/* sig = the signature of data (named so because libsodium has a crypto_sign). */
+void crypto_sign_with(uint8_t sig[CRYPTO_SIG_LEN],
+    const uint8_t seed[CRYPTO_KEY_LEN], const void *data, size_t len);
 /* Return 0 when sig is pub's signature of data, else -1 with class CORRUPT. */
 int crypto_verify(const uint8_t sig[CRYPTO_SIG_LEN],
     const uint8_t pub[CRYPTO_PUB_LEN], const void *data, size_t len,
@@ -127,9 +142,10 @@ int crypto_verify(const uint8_t sig[CRYPTO_SIG_LEN],
 /* --- passphrases ------------------------------------------------------------*/
 
 /*
- * key = Argon2id(passphrase, salt) with ops passes over mem KiB.  Refuses
- * ops above 64 and mem above max_mem_kib (class UNSUPPORTED naming both), so
- * that a stored parameter cannot exhaust the machine.  Class FULL when the
+ * key = Argon2id(passphrase, salt), version 1.3, one lane, with ops passes
+ * over mem KiB.  Refuses ops above 64 and mem above max_mem_kib (class
+ * UNSUPPORTED naming both), so that a stored parameter cannot exhaust the
+ * machine; and no pass at all or less than 8 KiB (UNSUPPORTED).  Class FULL when the
  * memory is not to be had.
  */
 int crypto_passphrase(uint8_t key[CRYPTO_KEY_LEN], const char *pass, size_t len,
