@@ -1,0 +1,399 @@
+#ifndef REPO_STORE_STORE_H
+#define REPO_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "repo/backend/backend.h"
+#include "repo/base/buf.h"
+#include "repo/base/err.h"
+#include "repo/zip/zip.h"
+
+/*
+ * A repository: blobs by id, snapshots by name, credentials.  It knows packs,
+ * index segments and sessions; it knows nothing of files and volumes.
+ *
+ * An opened store may be used by any number of threads; what is for one
+ * thread at a time says so.
+ */
+
+#define STORE_ID_LEN 32
+#define STORE_KEY_LEN 32
+#define STORE_SLOT_LEN 8
+#define STORE_SESSION_MAX 48 /* a session's name with its NUL */
+
+enum store_right { STORE_WRITE = 1, STORE_READ = 2, STORE_ADMIN = 4 };
+enum store_kind { STORE_DATA = 1, STORE_CATALOG = 2, STORE_STATE = 3 };
+
+/* What opens a credential.  All pointers are borrowed for the call. */
+struct store_secret {
+	const char *passphrase; /* not NUL-terminated; NULL: use key_file */
+	size_t passphrase_len;
+	const char *key_file;   /* the line of a key file, NUL-terminated */
+	const char *slot;       /* 16 hex; NULL: the key file's, else try all */
+};
+
+/* Cutting parameters of one mode; as chunker_params. */
+struct store_chunking {
+	uint32_t avg, min, max; /* bytes */
+	uint64_t threshold;
+};
+
+struct store_init_options {
+	struct store_chunking stream, block;
+	uint32_t pack_size;     /* bytes; 0: 16 MiB */
+	bool allow_weak_store;  /* accept a store without atomic creation */
+	const char *label;      /* of the first credential; NULL: "first" */
+	const char *domain;     /* its deduplication domain; NULL: "" */
+	size_t memory;          /* budget in bytes: bounds Argon2id; 0: 512 MiB */
+};
+
+/* What is known of an opened repository; borrowed from the store. */
+struct store_info {
+	uint8_t repository[16], family[16];
+	uint32_t epoch;
+	uint8_t slot[STORE_SLOT_LEN];
+	unsigned rights;        /* of this credential: enum store_right, or-ed */
+	const char *domain;
+	const char *label;
+	int64_t created_ns;
+	uint32_t pack_size;     /* bytes */
+	struct store_chunking stream, block;
+	bool weak_store;
+};
+
+struct store_options {
+	size_t memory;   /* bytes for index blocks, filters and page cache; 0: 64 MiB */
+	size_t argon_memory; /* bound for Argon2id, bytes; 0: 256 MiB */
+	uint32_t pack_size;  /* override, bytes (a small budget); 0: as configured */
+};
+
+struct store;
+
+/*
+ * Make a repository in be with one credential that has all rights, opened by
+ * secret.  Everything is put before config, so that a half-made one is no
+ * repository.  Class EXISTS when there is one already, UNSUPPORTED when the
+ * store cannot create atomically and that was not allowed.  be stays the
+ * caller's.  Return 0 or -1; ret_slot receives the slot's 16 hex.
+ */
+int store_init(struct backend *be, const struct store_init_options *opt,
+    const struct store_secret *secret, char ret_slot[17], struct err *err);
+
+/*
+ * Open the repository in be and take be over (also on failure).  Reads keys,
+ * epochs and config; the index is read when it is first needed.  Creates
+ * nothing.  NULL with err: NOTFOUND when there is no repository, AUTH when
+ * the secret opens no credential or the slot has been removed, UNSUPPORTED
+ * when it is newer than this program or needs a feature that this one lacks
+ * (named), CORRUPT.
+ */
+struct store *store_open(struct backend *be, const struct store_secret *secret,
+    const struct store_options *opt, struct err *err);
+void store_close(struct store *st); /* NULL is fine */
+
+const struct store_info *store_info(const struct store *st);
+
+/* The backend, for those who count or list; it stays the store's. */
+struct backend *store_backend(struct store *st);
+
+/* 32-byte keys, valid until close.  NULL when the credential lacks the right. */
+const uint8_t *store_cut_key(const struct store *st);   /* needs write */
+const uint8_t *store_order_key(const struct store *st);
+
+/* Class AUTH, naming the right and the slot, unless all of rights are held. */
+int store_need(const struct store *st, unsigned rights, const char *what,
+    struct err *err);
+
+/* --- one thread's tools ------------------------------------------------------*/
+
+/* Cipher, compressor and scratch memory of one thread at a time. */
+struct store_worker;
+
+/*
+ * max_plain: longest plaintext in bytes (the largest chunk).  NULL with err.
+ * domain: whose ids are made and checked; NULL: the credential's own; another
+ * one needs admin (class AUTH).
+ */
+struct store_worker *store_worker_new(struct store *st, enum zip_level level,
+    size_t max_plain, const char *domain, struct err *err);
+void store_worker_free(struct store_worker *w);
+/* Bytes that such a worker holds. */
+size_t store_worker_memory(enum zip_level level, size_t max_plain);
+
+/* --- reading blobs -------------------------------------------------------------*/
+
+/* Where a copy of a blob is.  pack is a number within this opened store. */
+struct store_loc {
+	uint32_t pack;
+	uint32_t ordinal;
+	uint32_t offset;     /* bytes from the pack's start */
+	uint32_t sealed_len; /* bytes */
+	uint32_t plain_len;  /* bytes */
+};
+
+/*
+ * Find a copy of the blob.  Return 0, 1 when no segment names it (after the
+ * index was listed once more), -1 with err.
+ */
+int store_locate(struct store *st, const uint8_t id[STORE_ID_LEN],
+    struct store_loc *ret_loc, struct err *err);
+
+/* Read len bytes from offset off of a pack, as they are stored. */
+int store_pack_read(struct store *st, uint32_t pack, uint64_t off, void *dst,
+    size_t len, struct err *err);
+
+/* Write the object key of a pack for messages ("packs/aa/..."), NUL-terminated. */
+void store_pack_name(struct store *st, uint32_t pack, char *dst, size_t cap);
+
+/*
+ * Open the sealed blob at `sealed` (loc->sealed_len bytes, as read from loc)
+ * into dst, which has room for loc->plain_len bytes; the id is verified.
+ * Return 0, or -1: CORRUPT naming pack and blob; AUTH without the read right
+ * for data and catalog.
+ */
+int store_blob_open(struct store *st, struct store_worker *w,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN],
+    const struct store_loc *loc, const void *sealed, void *dst,
+    struct err *err);
+
+/*
+ * Read a whole blob, trying every copy before calling it damaged.  The bytes
+ * replace what ret_data holds.  Return 0; 1 when no segment names it; -1.
+ */
+int store_get(struct store *st, struct store_worker *w, enum store_kind kind,
+    const uint8_t id[STORE_ID_LEN], struct buf *ret_data, struct err *err);
+
+/* --- snapshots -------------------------------------------------------------------*/
+
+/* Top page of a map; see FORMAT.md 8.  An all-zero id: a map without entries. */
+struct store_ref {
+	uint8_t id[STORE_ID_LEN];
+	uint8_t level;
+	uint64_t entries;
+};
+
+enum store_content { STORE_TREE = 1, STORE_BLOCK = 2 };
+
+enum store_snapshot_flag {
+	STORE_INCOMPLETE = 1, STORE_INODES_IGNORED = 2, STORE_CTIME_IGNORED = 4,
+};
+
+struct store_strings { char **v; size_t n; };
+
+/* A decoded snapshot; owned by who got it (store_snapshot_free). */
+struct store_snapshot {
+	uint8_t slot[STORE_SLOT_LEN];
+	char session[STORE_SESSION_MAX];
+	char id[17];                 /* the 16 hex that people use */
+	bool checkpoint;
+	unsigned flags;              /* enum store_snapshot_flag */
+	enum store_content content;
+	uint8_t volume_hash[32];
+	char *domain;
+	int64_t start_ns, end_ns;
+	uint64_t counter;
+	uint8_t predecessor_hash[32];
+	char *predecessor, *parent;  /* sessions, "" when none */
+	uint64_t generation;
+	struct store_ref state;      /* or the block map's root */
+	uint64_t size;               /* bytes of the volume or of all files */
+	uint64_t entries;
+	/* What only the read right opens; all empty when `sealed`. */
+	bool sealed;
+	struct store_ref catalog;
+	char *volume, *host, *user, *program, *origin;
+	struct store_strings paths, tags;
+	uint64_t files, dirs, others, bytes_read, bytes_new, bytes_stored;
+};
+void store_snapshot_free(struct store_snapshot *sn); /* NULL is fine */
+
+/*
+ * Call fn for every snapshot that exists (no note, no revocation), newest
+ * last; checkpoints only when wanted.  fn may STEAL the snapshot by setting
+ * *sn to NULL.  One that cannot be read or verified is told to bad (may be
+ * NULL) with its key and passed over.  Return 0, fn's non-zero value, or -1.
+ */
+int store_snapshots(struct store *st, bool checkpoints,
+    int (*fn)(void *ctx, struct store_snapshot **sn, struct err *err),
+    void (*bad)(void *ctx, const char *key, const struct err *why),
+    void *ctx, struct err *err);
+
+/*
+ * Find the one that spec names: an id, a unique prefix of one, "latest",
+ * "latest@VOLUME", "@2026-11-01T12:00[:SS][Z]" (the newest not after).
+ * Return 0, or -1: NOTFOUND; USAGE when several match (they are listed).
+ */
+int store_snapshot_find(struct store *st, const char *spec,
+    struct store_snapshot **ret_sn, struct err *err);
+
+/* --- writing -----------------------------------------------------------------------*/
+
+/* Runs fn(arg) on some thread, or at once; blocks while too much is pending. */
+struct store_executor {
+	void (*submit)(void *ctx, void (*fn)(void *arg), void *arg);
+	void *ctx;
+};
+
+struct store_session_options {
+	const char *volume;       /* name of the volume; its chain of snapshots */
+	const char *host;         /* told in the session object */
+	enum store_content content;
+	const char *parent;       /* "auto", "none", or an id of the same slot */
+	unsigned pack_buffers;    /* packs in memory at once, at least 4; 0: 6 */
+	struct store_executor executor; /* submit NULL: in the caller's thread */
+};
+
+struct store_session;
+
+/*
+ * Begin to write: R1 of the protocol (highest generation, session object, gc/,
+ * index) and the choice of the parent (R3).  Needs write.  Return the session
+ * or NULL with err.
+ */
+struct store_session *store_session_begin(struct store *st,
+    const struct store_session_options *opt, struct err *err);
+
+/*
+ * Give up without commit; waits for what is under way.  What was put stays
+ * findable where a segment names it: one is written for what arrived.
+ */
+void store_session_abort(struct store_session *s);
+
+/*
+ * The parent, or NULL; owned by the session.  Its references may be carried
+ * over unread only when *ret_carry is true; else each is asked for by
+ * store_present (R3).
+ */
+const struct store_snapshot *store_session_parent(const struct store_session *s,
+    bool *ret_carry);
+
+struct store_put_result {
+	uint8_t id[STORE_ID_LEN];
+	bool is_new;         /* it was stored by this call */
+	uint32_t stored_len; /* bytes it takes in its pack; 0 when not new */
+};
+
+/*
+ * Make sure that the blob will be there when the session commits: id, look up,
+ * compress, seal, pack.  data is borrowed for the call.  verify: decode and
+ * compare before sealing.  Called by any thread with its own worker; blocks
+ * while all pack buffers are being written.  A failure fails the session.
+ */
+int store_put(struct store_session *s, struct store_worker *w,
+    enum store_kind kind, const void *data, size_t len, bool verify,
+    struct store_put_result *ret, struct err *err);
+
+/*
+ * Return 0 when the blob is present by R2 (or was put by this session), 1 when
+ * it must be stored again, -1 with err.
+ */
+int store_present(struct store_session *s, const uint8_t id[STORE_ID_LEN],
+    struct err *err);
+
+/*
+ * Tell that work goes on: rewrites the session object when 5 minutes have
+ * passed since the last time.  Class CONFLICT when the session was revoked.
+ */
+int store_session_alive(struct store_session *s, uint64_t bytes_read,
+    uint64_t entries, struct err *err);
+
+/* What is to be committed.  Strings are borrowed. */
+struct store_commit {
+	bool checkpoint;
+	unsigned flags;
+	struct store_ref state, catalog;
+	uint64_t size, entries;
+	uint64_t files, dirs, others, bytes_read, bytes_new;
+	int64_t start_ns, end_ns;
+	const char *user, *program;
+	const char *const *paths; size_t npaths;
+	const char *const *tags; size_t ntags;
+};
+
+/*
+ * Write what is open (packs, then the segment, then the snapshot) and end the
+ * session; it is freed in every case.  Return 0 with the snapshot's 16 hex in
+ * ret_id, or -1: nothing was committed; class CONFLICT when the session had been
+ * revoked.
+ */
+int store_session_commit(struct store_session *s, const struct store_commit *c,
+    char ret_id[17], struct err *err);
+
+/* Counters of a session, for progress and statistics. */
+struct store_session_stats {
+	uint64_t blobs_new, blobs_known;
+	uint64_t bytes_packed; /* of new blobs as sealed */
+	uint64_t bytes_sent;   /* of objects stored */
+	uint64_t packs, segments;
+};
+void store_session_stats(struct store_session *s, struct store_session_stats *ret);
+
+/* --- credentials -----------------------------------------------------------------------*/
+
+struct store_key {
+	char slot[17];
+	unsigned rights;
+	const char *domain, *label; /* borrowed for the call of fn */
+	int64_t created_ns;
+	unsigned passphrases, key_files; /* wraps of each method */
+	bool ended, own;
+};
+
+int store_key_list(struct store *st,
+    int (*fn)(void *ctx, const struct store_key *key, struct err *err),
+    void *ctx, struct err *err);
+
+/*
+ * Add a credential.  Needs admin.  With secret->passphrase it is wrapped by
+ * that; else a key file's secret is drawn and its line written to ret_line
+ * (at least 128 bytes).  ret_slot receives its slot.
+ */
+int store_key_add(struct store *st, unsigned rights, const char *domain,
+    const char *label, const struct store_secret *secret, char ret_slot[17],
+    char *ret_line, struct err *err);
+
+/* Wrap the own slot's secret by a new passphrase and remove the other wraps. */
+int store_key_passwd(struct store *st, const struct store_secret *secret,
+    struct err *err);
+
+/* --- check ---------------------------------------------------------------------------------*/
+
+struct store_check_options {
+	unsigned read_percent; /* of the packs' bytes to read and verify, 0-100 */
+	bool (*cancelled)(void *ctx);
+	void (*progress)(void *ctx, uint64_t done, uint64_t total); /* packs */
+	void *ctx;
+	unsigned threads;      /* that may call in at once; at least 1 */
+};
+
+struct store_check_result {
+	uint64_t packs, blobs, segments, snapshots;
+	uint64_t packs_read, bytes_read;
+	uint64_t damaged;   /* objects and blobs told to report */
+	uint64_t unindexed; /* packs that no segment names (space, no loss) */
+};
+
+/*
+ * Look at every object: config, keys, segments (signature and all blocks),
+ * packs (there, of the right size, directory equal to the index; with
+ * read_percent every blob opened or, without the read right, checksummed),
+ * snapshots.  Each damage is told to report with the object's key (and the
+ * blob's id, or NULL).  Return 0 when the look was complete, whatever it
+ * found; -1 when it could not be.
+ */
+int store_check(struct store *st, const struct store_check_options *opt,
+    void (*report)(void *ctx, const char *key, const uint8_t *id,
+        const char *what),
+    void *ctx, struct store_check_result *ret, struct err *err);
+
+/* Sizes of all that is stored, by listing and the index. */
+struct store_usage {
+	uint64_t objects, bytes;             /* in the store */
+	uint64_t packs, pack_bytes;
+	uint64_t blobs[4], sealed[4], plain[4]; /* by kind, from the index */
+};
+int store_usage(struct store *st, struct store_usage *ret, struct err *err);
+
+#endif
