@@ -11,12 +11,16 @@
  * A place where objects live.  An object is a key and bytes that are written
  * once, whole.  Keys are 1 to 200 bytes of [a-z0-9._-] components joined by
  * single '/', none of them "." or ".."; they are relative to the repository's
- * root.  Every implementation, decorators too, wears this vtable and passes
- * one conformance suite.
+ * root.  The first component is not "tmp", which a store may use for what is
+ * unfinished, and no key is a directory of another ("a" and "a/b").  Every
+ * implementation, decorators too, wears this vtable and passes one
+ * conformance suite.
  *
  * All calls block and may be made from any number of threads at once.  An
  * error names the key and the store.
  */
+
+#define BACKEND_KEY_MAX 200
 
 struct backend;
 
@@ -30,21 +34,25 @@ struct backend_caps {
 	bool atomic_create; /* racing put-if-absent: exactly one wins */
 	bool local;         /* a directory of this machine */
 	bool cheap_ranges;  /* a ranged read costs no round trip worth saving */
+	bool ordered_list;  /* a listing comes in the byte order of the keys */
 };
 
 /*
- * Called for each listed key, in no order.  Return 0 to go on, any other
- * value to stop; it becomes the result of the listing (negative: err filled).
+ * Called for each listed key, in no order unless backend_caps says so.  It
+ * may call the backend, also to remove what is listed.  Return 0 to go on, any
+ * other value to stop; it becomes the result of the listing (negative: err
+ * filled).  key and st live until it returns.
  */
 typedef int backend_list_fn(void *ctx, const char *key,
     const struct backend_stat *st, struct err *err);
 
 struct backend_ops {
 	/*
-	 * Store len bytes at data under key if it does not exist.  Return 0
-	 * when the object is there, whole and durable; 1 when an object of
-	 * this key existed before (it is untouched); -1 with err: then the
-	 * object may or may not be there, but never a part of it.
+	 * Store len bytes at data under key if it does not exist; len may be
+	 * 0, then data may be NULL.  Return 0 when the object is there, whole
+	 * and durable; 1 when an object of this key existed before (it is
+	 * untouched, and durable, too); -1 with err: then the object may or
+	 * may not be there, but never a part of it.
 	 */
 	int (*put)(struct backend *be, const char *key, const void *data,
 	    size_t len, struct err *err);
@@ -72,12 +80,16 @@ struct backend_ops {
 	 * Call fn for every object whose key begins with prefix (which may
 	 * end inside a component).  Objects that come or go meanwhile may be
 	 * seen or not.  What is in the place but is no key (foreign files,
-	 * unfinished ones) is passed over.  Return 0, fn's value, or -1.
+	 * unfinished ones) is passed over.  No key is given twice.  Return 0,
+	 * fn's value, or -1.
 	 */
 	int (*list)(struct backend *be, const char *prefix,
 	    backend_list_fn *fn, void *ctx, struct err *err);
 
-	/* Remove the object.  Return 0, 1 when it was not there, or -1. */
+	/*
+	 * Remove the object.  Return 0 when it is gone for good, 1 when it was
+	 * not there, or -1 with err: then it may or may not be there.
+	 */
 	int (*del)(struct backend *be, const char *key, struct err *err);
 
 	/* Fill *ret_caps.  Never fails. */
@@ -93,7 +105,10 @@ struct backend {
 	char *name; /* for messages: the URL without secrets; owned */
 };
 
-/* The vtable's calls, checked: a malformed key is class BUG. */
+/*
+ * The vtable's calls, checked: a malformed key or prefix, a get of no bytes or
+ * past what 64 bits count is class BUG.
+ */
 int backend_put(struct backend *be, const char *key, const void *data,
     size_t len, struct err *err);
 int backend_put_over(struct backend *be, const char *key, const void *data,
@@ -110,8 +125,9 @@ void backend_close(struct backend *be); /* NULL is fine */
 
 /*
  * Read a whole object of at most max bytes.  Return 0 with *ret_data (owned
- * by the caller, free()) and *ret_len; 1 when it is not there; -1 with err,
- * class CORRUPT when it is larger than max.
+ * by the caller, free(); never NULL) and *ret_len; 1 when it is not there; -1
+ * with err, class CORRUPT when it is larger than max.  An object that is being
+ * replaced is read as it was before or after, never as a mixture.
  */
 int backend_get_all(struct backend *be, const char *key, size_t max,
     uint8_t **ret_data, size_t *ret_len, struct err *err);
@@ -129,19 +145,26 @@ struct backend_local_options {
  * Open a directory.  Objects are files named by their key.  An object is
  * written to an unnamed file (O_TMPFILE; a name under tmp/ where the file
  * system has none), synced, linked into place without overwriting, and its
- * directory synced.  Large objects are written with O_DIRECT where possible.
+ * directory synced.  Large objects are written with O_DIRECT where possible,
+ * that is from data at an address that is a multiple of 4096.  Nothing outside
+ * of the directory is ever reached: a symbolic link beneath it is an error of
+ * class USAGE.  Opened for writing, leftovers of killed writers in tmp/ that
+ * are older than a day are removed.  opt may be NULL (all false).
  * Return the backend, or NULL with err: NOTFOUND when the directory is
- * missing and not to be created.
+ * missing and not to be created (or its parent is missing), USAGE when path
+ * is no directory.
  */
 struct backend *backend_local_open(const char *path,
     const struct backend_local_options *opt, struct err *err);
 
-/* An empty store in memory.  NULL with err of class FULL. */
+/* An empty store in memory, gone when closed.  NULL with err of class FULL. */
 struct backend *backend_mem_new(struct err *err);
 
 /*
- * Open a repository URL: a path or file:PATH is a local directory.  Other
- * schemes are class UNSUPPORTED.  Ownership as backend_local_open.
+ * Open a repository URL: a path, file:PATH or file:///PATH is a local
+ * directory.  Other schemes (two or more letters before a ':') are class
+ * UNSUPPORTED, an empty path or a host in a file URL USAGE.  opt and the
+ * result as for backend_local_open.
  */
 struct backend *backend_open(const char *url,
     const struct backend_local_options *opt, struct err *err);
@@ -154,7 +177,9 @@ struct backend_retry_options {
 	unsigned max_ms;      /* longest pause; 0: 10 s */
 	/* Sleep ns, replaced by tests; NULL: nanosleep. */
 	void (*sleep_ns)(void *ctx, int64_t ns);
-	void *sleep_ctx;
+	/* The time that goes on in suspend, for tests; NULL: clock_boot_ns. */
+	int64_t (*now_ns)(void *ctx);
+	void *sleep_ctx; /* given to both */
 	/* Return true to give up early (a cancelled run); NULL: never. */
 	bool (*cancelled)(void *ctx);
 	void *cancel_ctx;
@@ -164,17 +189,23 @@ struct backend_retry_options {
  * Repeat calls that fail with class TRANSIENT, pausing a random time between
  * zero and a bound that doubles (full jitter).  A put whose answer was lost is
  * looked at before it is repeated: when the object is there with equal bytes,
- * it is ours.
+ * it is ours (0), else it existed before (1).  Likewise the result of a del
+ * that was repeated is 0 also when the object was gone.  A put is never sent
+ * again later than 50 minutes after it was first sent.  A listing that broke
+ * off goes on after the last key where the store lists in order; elsewhere it
+ * is repeated only if no key had been given yet.  When the budget is spent the
+ * last error stands, still TRANSIENT; cancelled, the class is CANCELLED.
+ * opt may be NULL; it is copied.
  */
 struct backend *backend_retry_new(struct backend *inner,
     const struct backend_retry_options *opt, struct err *err);
 
-/* Log each call, its result, bytes and time at level DEBUG. */
+/* Log each call, its result, bytes and time at level DEBUG.  NULL with err. */
 struct backend *backend_log_new(struct backend *inner, struct err *err);
 
 /*
  * Hold back calls so that no more than up (put) and down (get) bytes a
- * second pass; 0 is no limit.
+ * second pass, after a rest those of 50 ms more; 0 is no limit.  NULL with err.
  */
 struct backend *backend_limit_new(struct backend *inner, uint64_t up,
     uint64_t down, struct err *err);
@@ -196,7 +227,10 @@ enum backend_fault {
 
 /*
  * Ask decide before each call what shall go wrong: count is the number of
- * calls before this one.  The error given is of class TRANSIENT but for FULL.
+ * calls before this one; key is the prefix for a listing.  decide is called by
+ * any thread.  The error given is of class TRANSIENT, but FULL for
+ * BACKEND_FAULT_FULL and CORRUPT for BACKEND_FAULT_SHORT.  A fault that does
+ * not fit the call is none.  NULL with err.
  */
 struct backend *backend_fault_new(struct backend *inner,
     enum backend_fault (*decide)(void *ctx, enum backend_op op,
