@@ -68,6 +68,9 @@ static int check_key(const struct backend *be, const char *key,
 int backend_put(struct backend *be, const char *key, const void *data,
     size_t len, struct err *err)
 {
+	struct err own = ERR_INIT;
+
+	err = err ? err : &own;
 	if (check_key(be, key, err) < 0)
 		return -1;
 	return be->ops->put(be, key, data, len, err);
@@ -76,6 +79,9 @@ int backend_put(struct backend *be, const char *key, const void *data,
 int backend_put_over(struct backend *be, const char *key, const void *data,
     size_t len, struct err *err)
 {
+	struct err own = ERR_INIT;
+
+	err = err ? err : &own;
 	if (check_key(be, key, err) < 0)
 		return -1;
 	return be->ops->put_over(be, key, data, len, err);
@@ -84,6 +90,9 @@ int backend_put_over(struct backend *be, const char *key, const void *data,
 int backend_get(struct backend *be, const char *key, uint64_t off, void *dst,
     size_t len, struct err *err)
 {
+	struct err own = ERR_INIT;
+
+	err = err ? err : &own;
 	if (check_key(be, key, err) < 0)
 		return -1;
 	/* Offsets of files are signed, so the upper half is out, too. */
@@ -97,6 +106,9 @@ int backend_get(struct backend *be, const char *key, uint64_t off, void *dst,
 int backend_stat(struct backend *be, const char *key,
     struct backend_stat *ret_st, struct err *err)
 {
+	struct err own = ERR_INIT;
+
+	err = err ? err : &own;
 	if (check_key(be, key, err) < 0)
 		return -1;
 	return be->ops->stat(be, key, ret_st, err);
@@ -105,6 +117,9 @@ int backend_stat(struct backend *be, const char *key,
 int backend_list(struct backend *be, const char *prefix, backend_list_fn *fn,
     void *ctx, struct err *err)
 {
+	struct err own = ERR_INIT;
+
+	err = err ? err : &own;
 	if (!backend_prefix_valid(prefix))
 		return err_set(err, ERR_BUG, "malformed prefix \"%.*s\" for %s",
 		    BACKEND_KEY_MAX + 1, prefix ? prefix : "(null)", be->name);
@@ -113,6 +128,9 @@ int backend_list(struct backend *be, const char *prefix, backend_list_fn *fn,
 
 int backend_del(struct backend *be, const char *key, struct err *err)
 {
+	struct err own = ERR_INIT;
+
+	err = err ? err : &own;
 	if (check_key(be, key, err) < 0)
 		return -1;
 	return be->ops->del(be, key, err);
@@ -147,7 +165,7 @@ static int get_as_stat(struct backend *be, const char *key,
 	int rc = st->size > 0 ?
 	    be->ops->get(be, key, 0, dst, (size_t)st->size, err) : 0;
 
-	if (rc > 0 || (rc < 0 && err != NULL && err->class != ERR_CORRUPT))
+	if (rc > 0 || (rc < 0 && err->class != ERR_CORRUPT))
 		return rc;
 	/*
 	 * One get sees one object, but it may be another than stat saw: then
@@ -158,8 +176,7 @@ static int get_as_stat(struct backend *be, const char *key,
 	if (again == 0 && !same_stat(st, &now))
 		return 2;
 	if (rc == 0 && again != 0) {
-		if (err != NULL)
-			*err = stat_err;
+		*err = stat_err;
 		return again;
 	}
 	return rc;
@@ -170,8 +187,7 @@ int backend_get_all(struct backend *be, const char *key, size_t max,
 {
 	struct err own = ERR_INIT;
 
-	if (err == NULL)
-		err = &own;
+	err = err ? err : &own;
 	if (check_key(be, key, err) < 0)
 		return -1;
 	for (int i = 0; i < GET_ALL_TRIES; i++) {
@@ -213,4 +229,36 @@ void backend_base_release(struct backend *be)
 {
 	free(be->name);
 	be->name = NULL;
+}
+
+void *backend_deco_new(size_t size, const struct backend_ops *ops,
+    struct backend *inner, struct err *err)
+{
+	struct backend_deco *d;
+
+	if (inner == NULL)
+		return NULL;
+	d = mem_zalloc(size, "a backend", err);
+	if (d == NULL || backend_base_init(&d->be, ops, inner->name,
+	        err) < 0) {
+		free(d);
+		backend_close(inner);
+		return NULL;
+	}
+	d->inner = inner;
+	return d;
+}
+
+void backend_deco_caps(struct backend *be, struct backend_caps *ret_caps)
+{
+	backend_caps(backend_deco_inner(be), ret_caps);
+}
+
+void backend_deco_close(struct backend *be)
+{
+	struct backend_deco *d = (struct backend_deco *)be;
+
+	backend_close(d->inner);
+	backend_base_release(be);
+	free(d);
 }

@@ -46,6 +46,7 @@ struct backend_caps {
 typedef int backend_list_fn(void *ctx, const char *key,
     const struct backend_stat *st, struct err *err);
 
+/* err is never NULL here: the calls below see to that. */
 struct backend_ops {
 	/*
 	 * Store len bytes at data under key if it does not exist; len may be
@@ -169,7 +170,11 @@ struct backend *backend_mem_new(struct err *err);
 struct backend *backend_open(const char *url,
     const struct backend_local_options *opt, struct err *err);
 
-/* --- decorators: each owns the backend it is given, also when it fails --- */
+/*
+ * --- decorators ---
+ * Each owns the backend it is given, also when it fails.  Given NULL (what
+ * was to be wrapped failed), each returns NULL and leaves err alone.
+ */
 
 struct backend_retry_options {
 	unsigned budget_ms;   /* total waiting allowed for one call; 0: 15 min */

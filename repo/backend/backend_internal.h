@@ -24,6 +24,31 @@ void backend_base_release(struct backend *be);
 /* Return true when some key may begin with prefix ("" included). */
 bool backend_prefix_valid(const char *prefix);
 
+/* --- decorators --- */
+
+/* The first member of every decorator's struct. */
+struct backend_deco {
+	struct backend be;
+	struct backend *inner;
+};
+
+/*
+ * Return size zeroed bytes, beginning with a backend_deco that wraps inner,
+ * has its name and the vtable ops.  NULL with err: then inner is closed.
+ */
+void *backend_deco_new(size_t size, const struct backend_ops *ops,
+    struct backend *inner, struct err *err);
+
+/* The vtable's slots for decorators that add nothing to them. */
+void backend_deco_caps(struct backend *be, struct backend_caps *ret_caps);
+void backend_deco_close(struct backend *be);
+
+/* Return what be, a decorator, wraps. */
+static inline struct backend *backend_deco_inner(struct backend *be)
+{
+	return ((struct backend_deco *)be)->inner;
+}
+
 /* --- the local directory --- */
 
 /*

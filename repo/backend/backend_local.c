@@ -38,7 +38,7 @@ int backend_local_fail(const struct backend_local *l, const char *what,
 {
 	err_sys(err, errnum, "%s %s in %s", what, key, l->be.name);
 	/* Something that is no directory stands where one is needed. */
-	if (errnum == ENOTDIR && err != NULL)
+	if (errnum == ENOTDIR)
 		err->class = ERR_USAGE;
 	return -1;
 }
@@ -135,6 +135,7 @@ static void local_caps(struct backend *be, struct backend_caps *ret_caps)
 		.atomic_create = !l->network,
 		.local = true,
 		.cheap_ranges = true,
+		.ordered_list = true,
 	};
 }
 

@@ -166,6 +166,21 @@ static int link_unnamed(const struct put *p, int fd)
 	return -1;
 }
 
+/*
+ * Return true when a call failed with errno because the directory it was for
+ * was removed.  Not every file system says ENOENT then (ext4: EPERM).
+ */
+static bool dir_vanished(const struct put *p)
+{
+	int e = errno;
+	struct stat st;
+	bool gone = e == ENOENT ||
+	    (fstat(p->dir, &st) == 0 && st.st_nlink == 0);
+
+	errno = e;
+	return gone;
+}
+
 static int put_unnamed(const struct put *p, struct err *err)
 {
 	CLEANUP_CLOSE int fd = backend_local_sys.openat(p->dir, ".",
@@ -174,7 +189,7 @@ static int put_unnamed(const struct put *p, struct err *err)
 	if (fd < 0) {
 		if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)
 			return PUT_BY_NAME;
-		return errno == ENOENT ? PUT_AGAIN : fail(p, "writing", err);
+		return dir_vanished(p) ? PUT_AGAIN : fail(p, "writing", err);
 	}
 	if (write_all(p->l, fd, p->data, p->len) < 0)
 		return fail(p, "writing", err);
@@ -184,7 +199,7 @@ static int put_unnamed(const struct put *p, struct err *err)
 
 			return rc == 0 ? finish(p, err) : rc;
 		}
-		if (errno == ENOENT)
+		if (dir_vanished(p))
 			return PUT_AGAIN;
 		return cannot_link(errno) ? PUT_BY_NAME :
 		    fail(p, "linking", err);
@@ -219,7 +234,7 @@ static int name_new(const struct put *p, int tmp, const char *name, int fd,
 		return 0;
 	if (errno == EEXIST)
 		return name_is_taken(p, fd, err);
-	if (errno == ENOENT)
+	if (dir_vanished(p))
 		return PUT_AGAIN;
 	if (!cannot_link(errno))
 		return fail(p, "linking", err);
@@ -228,7 +243,7 @@ static int name_new(const struct put *p, int tmp, const char *name, int fd,
 		return 0;
 	if (errno == EEXIST)
 		return name_is_taken(p, fd, err);
-	if (errno == ENOENT)
+	if (dir_vanished(p))
 		return PUT_AGAIN;
 	if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)
 		return err_set(err, ERR_UNSUPPORTED, "writing %s: the file "
@@ -243,7 +258,7 @@ static int name_over(const struct put *p, int tmp, const char *name,
 {
 	if (backend_local_sys.renameat2(tmp, name, p->dir, p->base, 0) == 0)
 		return 0;
-	return errno == ENOENT ? PUT_AGAIN : fail(p, "replacing", err);
+	return dir_vanished(p) ? PUT_AGAIN : fail(p, "replacing", err);
 }
 
 static int put_named(const struct put *p, bool over, struct err *err)

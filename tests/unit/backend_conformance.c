@@ -1,0 +1,227 @@
+/*
+ * Every backend against one suite: memory, a local directory in each of the
+ * ways it can work, and the decorators.  WHERRY_TEST_DIR names a directory on
+ * the file system to test: then only what stands on it is tested, and synced.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/backend_suite/suite.h"
+
+#include "repo/backend/backend_internal.h"
+
+/* --- where --- */
+
+static struct backend *open_mem(struct suite *s)
+{
+	struct err err = ERR_INIT;
+
+	(void)s;
+	return backend_mem_new(&err);
+}
+
+static struct backend *open_local(struct suite *s)
+{
+	const char *dir = getenv("WHERRY_TEST_DIR");
+	const char *tmp = getenv("TMPDIR");
+	struct backend_local_options opt = { .no_sync = dir == NULL };
+	struct err err = ERR_INIT;
+
+	snprintf(s->place, sizeof(s->place), "%s/wherry-XXXXXX",
+	    dir ? dir : tmp ? tmp : "/tmp");
+	if (mkdtemp(s->place) == NULL)
+		return NULL;
+
+	struct backend *be = backend_local_open(s->place, &opt, &err);
+
+	if (be == NULL)
+		printf("%s\n", err.msg);
+	return be;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type,
+    struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static void clean_local(struct suite *s)
+{
+	assert_int_equal(nftw(s->place, remove_one, 32, FTW_DEPTH | FTW_PHYS),
+	    0);
+}
+
+static void plant_local(struct suite *s, const char *name)
+{
+	char path[600];
+
+	snprintf(path, sizeof(path), "%s/tmp", s->place);
+	mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/%s", s->place, name);
+
+	int fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+/* --- the ways of the local directory --- */
+
+static int openat_without_tmpfile(int dir, const char *name, int flags,
+    mode_t mode)
+{
+	if ((flags & O_TMPFILE) == O_TMPFILE) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	return openat(dir, name, flags, mode);
+}
+
+static int no_linkat(int olddir, const char *old, int newdir,
+    const char *new, int flags)
+{
+	(void)olddir, (void)old, (void)newdir, (void)new, (void)flags;
+	errno = EPERM;
+	return -1;
+}
+
+static int linkat_by_proc(int olddir, const char *old, int newdir,
+    const char *new, int flags)
+{
+	if (flags & AT_EMPTY_PATH) {
+		errno = ENOENT;
+		return -1;
+	}
+	return linkat(olddir, old, newdir, new, flags);
+}
+
+static int no_openat2(int dir, const char *path, int flags)
+{
+	(void)dir, (void)path, (void)flags;
+	errno = ENOSYS;
+	return -1;
+}
+
+/* --- decorators --- */
+
+static struct backend *open_log(struct suite *s)
+{
+	struct err err = ERR_INIT;
+
+	(void)s;
+	return backend_log_new(backend_mem_new(&err), &err);
+}
+
+static struct backend *open_limit(struct suite *s)
+{
+	struct err err = ERR_INIT;
+
+	(void)s;
+	return backend_limit_new(backend_mem_new(&err), UINT64_C(1) << 32,
+	    UINT64_C(1) << 32, &err);
+}
+
+static enum backend_fault no_fault(void *ctx, enum backend_op op,
+    const char *key, uint64_t count)
+{
+	(void)ctx, (void)op, (void)key, (void)count;
+	return BACKEND_FAULT_NONE;
+}
+
+static struct backend *open_fault(struct suite *s)
+{
+	struct err err = ERR_INIT;
+
+	(void)s;
+	return backend_fault_new(backend_mem_new(&err), no_fault, NULL, &err);
+}
+
+/*
+ * Every third call fails, half of them after it was done.  Not so del: who
+ * repeats it cannot tell "removed" from "was not there".
+ */
+static enum backend_fault some_fault(void *ctx, enum backend_op op,
+    const char *key, uint64_t count)
+{
+	(void)ctx, (void)key;
+	if (op == BACKEND_DEL || count % 3 != 0)
+		return BACKEND_FAULT_NONE;
+	return count % 2 ? BACKEND_FAULT_BEFORE : BACKEND_FAULT_AFTER;
+}
+
+static void no_sleep(void *ctx, int64_t ns)
+{
+	(void)ctx, (void)ns;
+}
+
+static struct backend *open_retry(struct suite *s)
+{
+	struct backend_retry_options opt = { .sleep_ns = no_sleep };
+	struct err err = ERR_INIT;
+
+	(void)s;
+	return backend_retry_new(backend_fault_new(backend_mem_new(&err),
+	    some_fault, NULL, &err), &opt, &err);
+}
+
+static struct backend *open_retry_local(struct suite *s)
+{
+	struct backend_retry_options opt = { .sleep_ns = no_sleep };
+	struct err err = ERR_INIT;
+
+	return backend_retry_new(backend_fault_new(open_local(s), some_fault,
+	    NULL, &err), &opt, &err);
+}
+
+int main(void)
+{
+	const struct backend_local_sys real = backend_local_sys;
+	struct suite local = { .name = "local", .open = open_local,
+		.clean = clean_local, .plant = plant_local };
+	int failed = suite_run(&local);
+
+	local.name = "local, unnamed files linked by /proc";
+	backend_local_sys.linkat = linkat_by_proc;
+	failed += suite_run(&local);
+
+	local.name = "local, without unnamed files";
+	backend_local_sys = real;
+	backend_local_sys.openat = openat_without_tmpfile;
+	failed += suite_run(&local);
+
+	local.name = "local, without unnamed files and links";
+	backend_local_sys.linkat = no_linkat;
+	failed += suite_run(&local);
+
+	local.name = "local, without openat2";
+	backend_local_sys = real;
+	backend_local_sys.openat2 = no_openat2;
+	failed += suite_run(&local);
+	backend_local_sys = real;
+
+	/* The file system matters to the local directory only. */
+	if (getenv("WHERRY_TEST_DIR") != NULL)
+		return failed != 0;
+
+	struct suite others[] = {
+		{ .name = "memory", .open = open_mem },
+		{ .name = "log over memory", .open = open_log },
+		{ .name = "limit over memory", .open = open_limit },
+		{ .name = "fault over memory", .open = open_fault },
+		{ .name = "retry over faults over memory",
+		  .open = open_retry },
+		{ .name = "retry over faults over local",
+		  .open = open_retry_local, .clean = clean_local,
+		  .plant = plant_local },
+	};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		failed += suite_run(&others[i]);
+	return failed != 0;
+}
