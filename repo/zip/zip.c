@@ -58,6 +58,9 @@ static int zstd_level(enum zip_level level)
 	}
 }
 
+/* Half the default of level 9: as small a result, half the memory. */
+#define MAX_HASH_LOG 20
+
 /* The window that holds any input whole, so that every frame is one segment. */
 static int window_log(size_t max_len)
 {
@@ -87,6 +90,8 @@ static size_t estimate_cctx(enum zip_level level, size_t max_len)
 		size_t need;
 
 		c.windowLog = (unsigned)window_log(max_len);
+		if (level == ZIP_MAX)
+			c.hashLog = MAX_HASH_LOG;
 		need = ZSTD_estimateCCtxSize_usingCParams(c);
 		if (need > most)
 			most = need;
@@ -128,10 +133,11 @@ static int init_cctx(struct zip *z, enum zip_level level, struct err *err)
 {
 	const struct {
 		ZSTD_cParameter name;
-		int value;
+		int value; /* 0: as the level has it, or no */
 	} set[] = {
 		{ ZSTD_c_compressionLevel, zstd_level(level) },
 		{ ZSTD_c_windowLog, window_log(z->max_len) },
+		{ ZSTD_c_hashLog, level == ZIP_MAX ? MAX_HASH_LOG : 0 },
 		{ ZSTD_c_contentSizeFlag, 1 },
 		{ ZSTD_c_checksumFlag, 0 },
 		{ ZSTD_c_dictIDFlag, 0 },
