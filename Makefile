@@ -90,8 +90,11 @@ $(UNITS): $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LOWER)
 	$(call link,$<,$(LOWER),-lcmocka)
 $(BENCHES): $(O)/bench/%: $(O)/bench/%.o $(LOWER)
 	$(call link,$<,$(LOWER))
-$(TOOLS): $(O)/tests/tools/%: $(O)/tests/tools/%.o
-	$(call link,$<,)
+# A tool that is more than a file has a folder NAME_parts for the rest.
+.SECONDEXPANSION:
+$(TOOLS): $(O)/tests/tools/%: $(O)/tests/tools/%.o \
+          $$(addprefix $$(O)/,$$(addsuffix .o,$$(basename $$(wildcard tests/tools/$$*_parts/*.c))))
+	$(call link,$^,)
 $(FUZZERS): $(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(LOWER)
 	$(call link,$<,$(LOWER),-fsanitize=fuzzer)
 
@@ -100,7 +103,7 @@ tools: $(TOOLS) ## build the test tools
 benches: $(BENCHES) ## build the bench programs
 fuzz-programs: $(FUZZERS)
 
--include $(patsubst %.c,$(O)/%.d,$(SRCS)) \
+-include $(patsubst %.c,$(O)/%.d,$(SRCS) $(wildcard tests/tools/*/*.c)) \
          $(patsubst %,%.d,$(UNITS) $(TOOLS) $(FUZZERS) $(BENCHES))
 
 # The same tree in another way, beside the ordinary build.
