@@ -58,8 +58,13 @@ static int zstd_level(enum zip_level level)
 	}
 }
 
-/* Half the default of level 9: as small a result, half the memory. */
+/*
+ * Half of level 9's hash table, and of its chains no more than the inputs need
+ * that have any (the row finder of the others has none): as small a result
+ * for half the memory.
+ */
 #define MAX_HASH_LOG 20
+#define MAX_CHAIN_LOG 17
 
 /* The window that holds any input whole, so that every frame is one segment. */
 static int window_log(size_t max_len)
@@ -90,8 +95,10 @@ static size_t estimate_cctx(enum zip_level level, size_t max_len)
 		size_t need;
 
 		c.windowLog = (unsigned)window_log(max_len);
-		if (level == ZIP_MAX)
+		if (level == ZIP_MAX) {
 			c.hashLog = MAX_HASH_LOG;
+			c.chainLog = MAX_CHAIN_LOG;
+		}
 		need = ZSTD_estimateCCtxSize_usingCParams(c);
 		if (need > most)
 			most = need;
@@ -138,6 +145,7 @@ static int init_cctx(struct zip *z, enum zip_level level, struct err *err)
 		{ ZSTD_c_compressionLevel, zstd_level(level) },
 		{ ZSTD_c_windowLog, window_log(z->max_len) },
 		{ ZSTD_c_hashLog, level == ZIP_MAX ? MAX_HASH_LOG : 0 },
+		{ ZSTD_c_chainLog, level == ZIP_MAX ? MAX_CHAIN_LOG : 0 },
 		{ ZSTD_c_contentSizeFlag, 1 },
 		{ ZSTD_c_checksumFlag, 0 },
 		{ ZSTD_c_dictIDFlag, 0 },
