@@ -28,7 +28,6 @@ BANNED = {
     "vsprintf": "vsnprintf",
     "strcpy": "memcpy with a length that was checked",
     "strcat": "buf_str or snprintf",
-    "strncpy": "memcpy with a length that was checked",
     "gets": "getline",
     "alloca": "the heap",
     "strtok": "strcspn or strtok_r",
@@ -54,7 +53,7 @@ CHUNKER_MAY_USE = {"memcpy", "memset", "memmove", "memcmp",
                    "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_"}
 
 TELLING = {"log_msg", "err_set", "err_sys", "err_wrap"}
-SECRET = re.compile(r"pass(?:word|phrase)|secret|plaintext|\bkek\b", re.I)
+SECRET = re.compile(r"pass(?:word|phrase)|secret|plaintext|\bkek\b")
 
 SKIP_DIRS = {".git", "build", "__pycache__", "results", "corpus", "golden"}
 

@@ -100,7 +100,7 @@ class Source:
         elif not static and not extern and not defined:
             m = re.match(r"\s*(?:[\w\s*]|\([^)]*\))*?\b([A-Za-z_]\w*)\s*"
                          r"(?:\[[^\]]*\]\s*)*$", flat)
-            if m and not re.match(r"\s*(?:struct|union|enum)\s+\w+\s*$", flat):
+            if m and not re.match(r"\s*(?:struct|union|enum)\b\s*\w*\s*$", flat):
                 self.variables.append((m.group(1), self.line_of(first)))
 
 
