@@ -17,6 +17,13 @@
 #include "repo/base/mem.h"
 #include "repo/base/rand.h"
 
+/* Under AddressSanitizer too, what is too big is to be refused, not fatal. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
 /* --- mem --------------------------------------------------------------------*/
 
 static void allocations_are_zeroed(void **state)

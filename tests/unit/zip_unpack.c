@@ -16,6 +16,7 @@
  * can be played: it compresses other bytes, or loses the end of the frame.
  */
 static enum { SOUND, OTHER_BYTES, CUT_OFF } encoder;
+static unsigned tries;
 
 size_t ZSTD_compress2(ZSTD_CCtx *c, void *dst, size_t cap, const void *src,
     size_t len)
@@ -24,6 +25,7 @@ size_t ZSTD_compress2(ZSTD_CCtx *c, void *dst, size_t cap, const void *src,
 	uint8_t *copy = malloc(len);
 
 	*(void **)&real = dlsym(RTLD_NEXT, "ZSTD_compress2");
+	tries++;
 	memcpy(copy, src, len);
 	if (encoder == OTHER_BYTES)
 		copy[len / 2] ^= 1;
@@ -110,6 +112,32 @@ static void an_encoder_fault_is_found_by_verifying(void **state)
 	assert_int_equal(zip_pack(z, plain, LEN, true, dst, &m, &n, &err), 0);
 }
 
+static void what_looks_random_is_not_tried(void **state)
+{
+	static uint8_t noise[20000], dst[21000];
+	struct zip *big = zip_new(ZIP_DEFAULT, sizeof(noise), NULL);
+	uint64_t x = 88172645463325252u;
+	enum zip_method m;
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(noise); i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		noise[i] = (uint8_t)(x >> 32);
+	}
+	tries = 0;
+	assert_int_equal(zip_pack(big, noise, sizeof(noise), true, dst, &m, &n,
+	    NULL), 0);
+	assert_int_equal(m, ZIP_RAW);
+	assert_int_equal(tries, 0);
+	assert_int_equal(zip_pack(big, noise, 10000, true, dst, &m, &n, NULL), 0);
+	assert_int_equal(m, ZIP_RAW);
+	assert_int_equal(tries, 1);
+	zip_free(big);
+}
+
 static void the_length_must_be_exact(void **state)
 {
 	enum err_class class;
@@ -147,6 +175,10 @@ static void bytes_behind_the_frame_are_corrupt(void **state)
 	memcpy(m + 9, frame, frame_len);
 	assert_corrupt(m, 9 + frame_len, LEN);
 	assert_corrupt(m, 9, 0);
+	/* One of 32 bytes has a single segment's descriptor in its length. */
+	memset(m, 0, 40);
+	memcpy(m, "\x50\x2a\x4d\x18\x20", 5);
+	assert_corrupt(m, 40, 0);
 	memcpy(m, frame, frame_len);
 	memcpy(m + frame_len, "\x50\x2a\x4d\x18\x01\0\0\0x", 9);
 	assert_corrupt(m, frame_len + 9, LEN);
@@ -313,6 +345,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_encoder_fault_is_found_by_verifying),
+		cmocka_unit_test(what_looks_random_is_not_tried),
 		cmocka_unit_test(the_length_must_be_exact),
 		cmocka_unit_test(a_frame_cut_anywhere_is_corrupt),
 		cmocka_unit_test(bytes_behind_the_frame_are_corrupt),
