@@ -35,12 +35,11 @@ struct archive_io {
 	void *ctx;
 };
 
-/* One component of a path, with its keyed hash (fmt_name_hash). */
-struct archive_comp {
-	const char *name;
-	size_t len;
-	uint64_t h;
-};
+/*
+ * One component of a path (name, len), with its keyed hash h (fmt_name_hash):
+ * what pages are made of, by this room's name.
+ */
+#define archive_comp fmt_comp
 
 /* The path of a directory below the root; n = 0 is the root itself. */
 struct archive_path {
@@ -70,7 +69,12 @@ struct archive_tree_entry {
 	struct fmt_entry entry;       /* what the catalog says; its name is ignored */
 	uint8_t digest[16];
 	bool no_carry;                /* not to be carried over next time */
-	bool no_state;                /* left out of the state (equal hashes) */
+	/*
+	 * Left out of the state (equal hashes).  The leaf it falls in is
+	 * marked by zeros in the state: it cannot be carried over, for what is
+	 * left out could not be looked at.
+	 */
+	bool no_state;
 };
 
 /*
@@ -84,9 +88,9 @@ int archive_tree_add(struct archive_tree_writer *w,
 bool archive_tree_at_cut(const struct archive_tree_writer *w);
 
 /*
- * Append a whole catalog leaf of the parent, unread: its page id, the first
- * entry's place and name, and the state entries that the parent's state holds
- * for it, in order.  Only when archive_tree_at_cut.
+ * Append a whole catalog leaf of the parent, unread: its page id, as the
+ * parent's state marks it (not zeros), and each of its entries' place, name
+ * and state entry, in order.  Class BUG unless archive_tree_at_cut.
  */
 struct archive_carried {
 	struct archive_path dir;
@@ -95,6 +99,16 @@ struct archive_carried {
 };
 int archive_tree_carry(struct archive_tree_writer *w, const uint8_t leaf[32],
     const struct archive_carried *v, size_t n, struct err *err);
+
+/*
+ * Return true when a leaf that is long enough ends after this entry by its
+ * key.  A leaf of the parent that did not end so ended because nothing
+ * followed, or nothing that had room.  Carried all the same it makes a tree
+ * that is right, but equal to one written entry by entry only when what comes
+ * next is what came next in the parent.
+ */
+bool archive_tree_cuts_after(struct archive_tree_writer *w,
+    const struct archive_path *dir, const struct archive_comp *name);
 
 /* Write what is open and tell both roots.  w may only be freed after. */
 int archive_tree_finish(struct archive_tree_writer *w,
@@ -163,7 +177,11 @@ struct archive_state_item {
 	const uint64_t *dir;  /* hashes of the directory's components */
 	size_t ndir;
 	struct fmt_state_entry entry;
-	const uint8_t *leaf;  /* a catalog leaf begins here: its id, or NULL */
+	/*
+	 * A catalog leaf begins here: its id, zeros when it cannot be carried
+	 * over; else NULL.
+	 */
+	const uint8_t *leaf;
 };
 
 struct archive_state *archive_state_open(const struct archive_io *io,
@@ -201,12 +219,19 @@ int archive_map_next(struct archive_map *m, uint64_t *ret_off,
     struct fmt_run *ret_run, struct err *err);
 /* Go before the run that holds byte off (or to the end). */
 int archive_map_seek(struct archive_map *m, uint64_t off, struct err *err);
+/* As archive_catalog_skip_damage; the next run's offset tells the gap. */
+int archive_map_skip_damage(struct archive_map *m, struct err *err);
 
 /*
  * Carry over whole pages: while the writer stands at a cut and m stands at the
  * first run of a page that ends at or before `end`, append that page (of the
  * highest level possible) unread and move m behind it.  The map's own offset
- * and the writer's must be equal.  *ret_end is where both stand then.
+ * and the writer's must be equal (class BUG).  *ret_end is where both stand
+ * then.  Return 0, also when nothing could be carried.
+ *
+ * The last page of a map is never carried: it ended because nothing followed.
+ * So the map is always the one that the same runs make when added one by one,
+ * and the caller adds what is left by archive_map_next and archive_map_add.
  */
 int archive_map_carry(struct archive_map_writer *w, struct archive_map *m,
     uint64_t end, uint64_t *ret_end, struct err *err);
