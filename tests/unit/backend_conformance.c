@@ -2,7 +2,10 @@
  * Every backend against one suite: memory, a local directory in each of the
  * ways it can work, and the decorators.  WHERRY_TEST_DIR names a directory on
  * the file system to test: then only what stands on it is tested, and synced.
+ * WHERRY_TEST_FULL is a directory whose file system may be filled: then only
+ * that is tested.
  */
+// timeout: 300
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -179,36 +182,139 @@ static struct backend *open_retry_local(struct suite *s)
 	    NULL, &err), &opt, &err);
 }
 
-int main(void)
+/* --- a full file system --- */
+
+static unsigned found;
+
+static int count_file(const char *path, const struct stat *st, int type,
+    struct FTW *ftw)
+{
+	(void)path, (void)st, (void)ftw;
+	found += type == FTW_F;
+	return 0;
+}
+
+static int count_key(void *ctx, const char *key,
+    const struct backend_stat *st, struct err *err)
+{
+	(void)key, (void)st, (void)err;
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+/* Assert that n objects are there, and no file beside them. */
+static void only_objects(struct suite *s, unsigned n)
+{
+	struct err err = ERR_INIT;
+	unsigned keys = 0;
+
+	found = 0;
+	assert_int_equal(nftw(s->place, count_file, 32, FTW_PHYS), 0);
+	assert_int_equal(found, n);
+	assert_int_equal(backend_list(s->be, "", count_key, &keys, &err), 0);
+	assert_int_equal(keys, n);
+}
+
+/* Put objects of len bytes until there is no space.  Return how many fit. */
+static unsigned fill(struct suite *s, char kind, const uint8_t *data,
+    size_t len, bool over)
+{
+	struct err err = ERR_INIT;
+	char key[40];
+
+	for (unsigned i = 0; i < 100000; i++) {
+		snprintf(key, sizeof(key), "packs/%c%u/%u", kind, i % 7, i);
+
+		int rc = over ? backend_put_over(s->be, key, data, len, &err) :
+		    backend_put(s->be, key, data, len, &err);
+
+		if (rc == 0)
+			continue;
+		if (rc != -1 || err.class != ERR_FULL)
+			fail_msg("%s: %d, %s", key, rc, err.msg);
+		assert_non_null(strstr(err.msg, key));
+		assert_non_null(strstr(err.msg, s->place));
+		return i;
+	}
+	fail_msg("it is never full");
+	return 0;
+}
+
+static void full_leaves_nothing_behind(void **state)
+{
+	struct suite *s = *state;
+	const size_t size = 20 << 20;
+	struct err err = ERR_INIT;
+	uint8_t *data = mem_pages(size + 4096, "a test", &err);
+	unsigned n;
+
+	assert_non_null(data);
+	suite_fill(data, size + 4096, 3);
+	n = fill(s, 'a', data, size, false);
+	only_objects(s, n);
+	n += fill(s, 'b', data + 1, size, false);
+	only_objects(s, n);
+	n += fill(s, 'c', data, size, true);
+	only_objects(s, n);
+	n += fill(s, 'd', data + 1, 100000, false);
+	only_objects(s, n);
+
+	/* Removing makes room. */
+	assert_int_equal(backend_del(s->be, "packs/d0/0", &err), 0);
+	assert_int_equal(backend_del(s->be, "packs/d1/1", &err), 0);
+	if (backend_put(s->be, "again", data, 20000, &err) != 0)
+		fail_msg("%s", err.msg);
+	suite_is(s->be, "again", data, 20000);
+	only_objects(s, n - 1);
+	mem_pages_free(data, size + 4096);
+}
+
+static int run_full(struct suite *s)
+{
+	const struct CMUnitTest tests[] = {
+		SUITE_TEST(full_leaves_nothing_behind),
+	};
+
+	suite_current = s;
+	return cmocka_run_group_tests_name("full", tests, suite_group_setup,
+	    NULL);
+}
+
+/* What depends on the file system. */
+static int run_local(bool quick)
 {
 	const struct backend_local_sys real = backend_local_sys;
 	struct suite local = { .name = "local", .open = open_local,
 		.clean = clean_local, .plant = plant_local };
 	int failed = suite_run(&local);
 
+	local.name = "local, without unnamed files";
+	backend_local_sys.openat = openat_without_tmpfile;
+	failed += suite_run(&local);
+	backend_local_sys = real;
+	if (quick)
+		return failed;
+
+	local.name = "local, without unnamed files and links";
+	backend_local_sys.openat = openat_without_tmpfile;
+	backend_local_sys.linkat = no_linkat;
+	failed += suite_run(&local);
+	backend_local_sys = real;
+
 	local.name = "local, unnamed files linked by /proc";
 	backend_local_sys.linkat = linkat_by_proc;
 	failed += suite_run(&local);
-
-	local.name = "local, without unnamed files";
 	backend_local_sys = real;
-	backend_local_sys.openat = openat_without_tmpfile;
-	failed += suite_run(&local);
-
-	local.name = "local, without unnamed files and links";
-	backend_local_sys.linkat = no_linkat;
-	failed += suite_run(&local);
 
 	local.name = "local, without openat2";
-	backend_local_sys = real;
 	backend_local_sys.openat2 = no_openat2;
 	failed += suite_run(&local);
 	backend_local_sys = real;
+	return failed;
+}
 
-	/* The file system matters to the local directory only. */
-	if (getenv("WHERRY_TEST_DIR") != NULL)
-		return failed != 0;
-
+int main(void)
+{
 	struct suite others[] = {
 		{ .name = "memory", .open = open_mem },
 		{ .name = "log over memory", .open = open_log },
@@ -220,6 +326,21 @@ int main(void)
 		  .open = open_retry_local, .clean = clean_local,
 		  .plant = plant_local },
 	};
+
+	if (getenv("WHERRY_TEST_FULL") != NULL) {
+		setenv("WHERRY_TEST_DIR", getenv("WHERRY_TEST_FULL"), 1);
+
+		struct suite s = { .name = "full", .open = open_local,
+			.clean = clean_local };
+		int failed = run_full(&s);
+
+		backend_local_sys.openat = openat_without_tmpfile;
+		return failed + run_full(&s) != 0;
+	}
+	if (getenv("WHERRY_TEST_DIR") != NULL)
+		return run_local(true) != 0;
+
+	int failed = run_local(false);
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		failed += suite_run(&others[i]);
