@@ -60,9 +60,12 @@ help: ## list the goals
 
 # --- building ---------------------------------------------------------------
 
+# V=1 shows whole commands.
+say = $(if $(V),,@echo '  $(1)' && )
+
 $(O)/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC   $<)$(CC) $(CFLAGS) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
 
 # Other flags, other objects: this file changes when they do.
 $(O)/flags: FORCE
@@ -74,12 +77,12 @@ define room_rule
 $(call archive,$(1)): $$(patsubst %.c,$$(O)/%.o,$$(wildcard $(1)/*.c))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$$(AR) rcs $$@ $$^
+	@$$(AR) rcs $$@ $$^
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
 
 # link OBJECT, ARCHIVES, MORE
-link = $(CC) $(LDFLAGS) -o $@ $(1) -Wl,--start-group $(2) -Wl,--end-group $(LIB_LIBS) $(3)
+link = $(call say,LD   $@)$(CC) $(LDFLAGS) -o $@ $(1) -Wl,--start-group $(2) -Wl,--end-group $(LIB_LIBS) $(3)
 
 $(O)/wherry: $(ARCHIVES)
 	$(call link,,$(ARCHIVES))
@@ -118,10 +121,10 @@ fuzzers: ## build the fuzz programs with clang in $(O)-fuzz
 	 EXTRA_LDFLAGS='-fsanitize=address,undefined' fuzz-programs
 
 arm64: ## cross-build in $(O)-arm64
-	root=$$(deploy/arm64-root.sh) && \
-	$(MAKE) O=$(O)-arm64 CROSS=aarch64-linux-gnu- \
+	@root=$$(deploy/arm64-root.sh) || { echo "$$root"; exit 1; }; \
+	$(MAKE) --no-print-directory O=$(O)-arm64 CROSS=aarch64-linux-gnu- \
 	 PKG="env PKG_CONFIG_SYSROOT_DIR=$$root PKG_CONFIG_LIBDIR=$$root/usr/lib/aarch64-linux-gnu/pkgconfig pkg-config" \
-	 EXTRA_CFLAGS="-isystem $$root/usr/include -isystem $$root/usr/include/aarch64-linux-gnu" \
+	 EXTRA_CFLAGS="-isystem $$root/usr/include/aarch64-linux-gnu" \
 	 EXTRA_LDFLAGS="-Wl,-rpath-link,$$root/lib/aarch64-linux-gnu -Wl,-rpath-link,$$root/usr/lib/aarch64-linux-gnu" all
 
 # --- checking ---------------------------------------------------------------
