@@ -241,9 +241,12 @@ int archive_map_carry(struct archive_map_writer *w, struct archive_map *m,
 /*
  * Call fn for each blob that a map needs: its pages (top first), and chunks,
  * bundles and the pages of long content lists.  For a page, fn returns 1 to
- * leave out what is below it (it was seen before).  path is what is being
- * read, for messages (NULL for state and byte maps); kind as in FORMAT.md 4.
- * A page that cannot be read is told to bad, and the walk goes on.
+ * leave out what is below it (it was seen before); -1 with err ends the walk.
+ * kind as in FORMAT.md 4.  dir and entry are for messages: of a chunk and of
+ * a long list's page, the file; of a catalog's page, dir is the directory in
+ * which it begins (NULL for the root) and entry NULL; of states and byte maps
+ * both are NULL.  A page that cannot be read, whatever the reason, is told to
+ * bad and the walk goes on when that returns 0.  Return 0 or -1.
  */
 struct archive_walk {
 	int (*fn)(void *ctx, uint8_t kind, const uint8_t id[32], bool page,

@@ -212,7 +212,7 @@ int archive_cursor_seek(struct archive_cursor *c,
 /* Go on behind what could not be read.  0, or 1 when nothing follows. */
 int archive_cursor_skip_damage(struct archive_cursor *c, struct err *err);
 
-/* --- a catalog from within ----------------------------------------------------*/
+/* --- readers from within ------------------------------------------------------*/
 
 struct archive_catalog {
 	struct archive_cursor cur; /* first: the steps get it */
@@ -221,6 +221,13 @@ struct archive_catalog {
 
 /* The directory of the current entry. */
 struct archive_path archive_catalog_dir(const struct archive_catalog *c);
+
+/* The cursor within a reader, and the entry on which it stands. */
+struct archive_cursor *archive_map_cursor(struct archive_map *m);
+const struct fmt_run *archive_map_current(const struct archive_cursor *c);
+struct archive_cursor *archive_state_cursor(struct archive_state *s);
+const struct fmt_state_entry *archive_state_current(
+    const struct archive_cursor *c);
 
 /*
  * The order of a child's key and a place in the catalog; a NULL name is less

@@ -168,6 +168,16 @@ void archive_map_close(struct archive_map *m)
 	free(m);
 }
 
+struct archive_cursor *archive_map_cursor(struct archive_map *m)
+{
+	return &m->cur;
+}
+
+const struct fmt_run *archive_map_current(const struct archive_cursor *c)
+{
+	return &((const struct archive_map *)c)->run;
+}
+
 int archive_map_next(struct archive_map *m, uint64_t *ret_off,
     struct fmt_run *ret_run, struct err *err)
 {

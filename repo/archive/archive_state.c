@@ -74,6 +74,17 @@ void archive_state_close(struct archive_state *s)
 	free(s);
 }
 
+struct archive_cursor *archive_state_cursor(struct archive_state *s)
+{
+	return &s->cur;
+}
+
+const struct fmt_state_entry *archive_state_current(
+    const struct archive_cursor *c)
+{
+	return &((const struct archive_state *)c)->entry;
+}
+
 int archive_state_next(struct archive_state *s,
     struct archive_state_item *ret_item, struct err *err)
 {
