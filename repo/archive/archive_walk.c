@@ -135,7 +135,8 @@ static int walk_map(const struct archive_io *io, const struct archive_ref *root,
     const struct archive_walk *to, const struct archive_path *dir,
     const struct fmt_entry *entry, struct err *err)
 {
-	struct archive_map *m = archive_map_open(io, root, err);
+	struct err why = ERR_INIT;
+	struct archive_map *m = archive_map_open(io, root, &why);
 	struct walk w = {
 		.to = to, .io = io, .dir = dir, .entry = entry,
 		.each = each_run,
@@ -143,7 +144,8 @@ static int walk_map(const struct archive_io *io, const struct archive_ref *root,
 	int r;
 
 	if (m == NULL)
-		return -1;
+		return to->bad(to->ctx, ARCHIVE_STATE, root->id, dir, entry,
+		    &why, err) == 0 ? 0 : -1;
 	w.c = archive_map_cursor(m);
 	r = walk_all(&w, err);
 	archive_map_close(m);
