@@ -17,9 +17,9 @@ CC      := $(CROSS)gcc
 AR      := $(CROSS)ar
 endif
 
-# One static library a room, listed from the top floor down (link order).
-ROOMS   := agent/cli agent/engine repo/archive repo/store repo/backend \
-           repo/format repo/crypto repo/zip repo/base chunker
+# One static library a room, from the ground up.
+ROOMS   := chunker repo/base repo/zip repo/crypto repo/format repo/backend \
+           repo/store repo/archive agent/engine agent/cli
 LIBS    := libzstd libsodium libcrypto liburing jansson libisal
 
 OPT     ?= -O2 -g
@@ -87,19 +87,28 @@ link = $(call say,LD   $@)$(CC) $(LDFLAGS) -o $@ $(1) -Wl,--start-group $(2) -Wl
 $(O)/wherry: $(ARCHIVES)
 	$(call link,,$(ARCHIVES))
 
-# A unit test is one file; it links what it needs from all rooms below the
-# top one.  So does a bench program; a tool links no room at all.
-$(UNITS): $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LOWER)
-	$(call link,$<,$(LOWER),-lcmocka)
+# A unit test is one file, <room>_<what>.c; it links its room and those below,
+# which shows that nothing reaches upward.
+define up_to
+SEEN := $(SEEN) $(call archive,$(1))
+UP_TO_$(notdir $(1)) := $$(SEEN)
+endef
+$(foreach r,$(ROOMS),$(eval $(call up_to,$(r))))
+
+# So does a fuzz program.
+.SECONDEXPANSION:
+rooms_of = $(or $(UP_TO_$(firstword $(subst _, ,$(1)))),$(LOWER))
+$(UNITS): $(O)/tests/unit/%: $(O)/tests/unit/%.o $$(call rooms_of,$$*)
+	$(call link,$<,$(filter %.a,$^),-lcmocka)
+$(FUZZERS): $(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $$(call rooms_of,$$*)
+	$(call link,$<,$(filter %.a,$^),-fsanitize=fuzzer)
+# A bench program links every room but the topmost; a tool links none.
 $(BENCHES): $(O)/bench/%: $(O)/bench/%.o $(LOWER)
 	$(call link,$<,$(LOWER))
 # A tool that is more than a file has a folder NAME_parts for the rest.
-.SECONDEXPANSION:
 $(TOOLS): $(O)/tests/tools/%: $(O)/tests/tools/%.o \
           $$(addprefix $$(O)/,$$(addsuffix .o,$$(basename $$(wildcard tests/tools/$$*_parts/*.c))))
 	$(call link,$^,)
-$(FUZZERS): $(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(LOWER)
-	$(call link,$<,$(LOWER),-fsanitize=fuzzer)
 
 unit: $(UNITS) ## build the unit tests
 tools: $(TOOLS) ## build the test tools

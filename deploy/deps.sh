@@ -76,7 +76,7 @@ if ! command -v apt-get >/dev/null || { [ -n "$root" ] && ! sudo -n true \
     2>/dev/null && ! { [ -t 0 ] && command -v sudo >/dev/null; }; }; then
 	echo "wherry: these packages are missing and cannot be installed from" \
 	    "here:" >&2
-	echo "  apt-get install" $lack >&2
+	echo "  apt-get install" $lack | sed 's/|[^ ]*//g' >&2
 	groups=build
 	if [ -n "$(missing)" ] || [ "${CI:-}" = true ]; then
 		exit 1
