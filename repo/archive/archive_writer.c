@@ -22,10 +22,11 @@ struct archive_tree_writer {
 
 	/* State entries of the open catalog leaf, see wait_state. */
 	struct buf waiting;
-	size_t kept;                 /* of the directory of the last that waits */
+	size_t kept;                 /* what all since share with the last's path */
 	bool incomplete;             /* the leaf holds what the state leaves out */
 	struct archive_pathbuf state_dir; /* of the state's last; hashes only */
-	bool state_any;
+	uint64_t state_h;            /* of the state's last */
+	bool state_any;              /* there is one */
 };
 
 static int leaf_done(void *ctx, const uint8_t id[32], struct err *err);
@@ -62,11 +63,11 @@ void archive_tree_free(struct archive_tree_writer *w)
 
 /*
  * Make (dir, name) the last entry, which must come after the one before.
- * *ret_place is where it is, *ret_kept what the directories have in common.
+ * *ret_place is where it is.
  */
 static int advance(struct archive_tree_writer *w, const struct archive_path *dir,
     const struct archive_comp *name, struct archive_place *ret_place,
-    size_t *ret_kept, struct err *err)
+    struct err *err)
 {
 	struct archive_path old = archive_pathbuf_path(&w->dir);
 	struct archive_comp last = {
@@ -89,65 +90,66 @@ static int advance(struct archive_tree_writer *w, const struct archive_path *dir
 		.dir = dir->c, .ndir = dir->n, .name = *name,
 		.new_dir = !same || !w->any,
 	};
-	*ret_kept = kept;
+	if (kept < w->kept)
+		w->kept = kept;
 	w->any = true;
 	return buf_check(&w->name, "a name", err);
 }
 
 /* --- the state, late ---------------------------------------------------------*/
 
-/* Append to the state an entry in w->state_dir. */
-static int add_state(struct archive_tree_writer *w, bool new_dir, uint64_t h,
-    const uint8_t *mark, const void *enc, size_t len, struct err *err)
-{
-	struct archive_place at = {
-		.dir = w->state_dir.c, .ndir = w->state_dir.n,
-		.new_dir = new_dir || !w->state_any, .name = { .h = h },
-	};
-
-	w->state_any = true;
-	if (archive_tree_room(&w->state, &at, mark, len, err) < 0)
-		return -1;
-	return archive_tree_put(&w->state, &at, mark, enc, len, err);
-}
-
-static int push_hash(struct archive_tree_writer *w, uint64_t h, struct err *err)
-{
-	return archive_pathbuf_push(&w->state_dir, "", 0, h, err);
-}
-
 /*
- * Let the state's entry wait: components kept from the directory of the one
+ * Let a state entry wait: components kept from the directory of the one
  * before and the hashes of the others, the name's hash, the encoded entry.
  */
 static int wait_state(struct archive_tree_writer *w,
-    const struct archive_tree_entry *e, struct err *err)
+    const struct archive_path *dir, const struct fmt_state_entry *s,
+    struct err *err)
 {
 	struct buf *b = &w->waiting;
-	struct fmt_state_entry s = {
-		.h = e->name.h, .type = e->entry.type,
-		.bits = e->no_carry ? FMT_NO_CARRY : 0,
-	};
 	size_t at;
 
-	if (e->entry.bits & FMT_HAS_CONTENT) {
-		s.bits |= FMT_STATE_CONTENT;
-		s.content = e->entry.content;
-	}
-	memcpy(s.digest, e->digest, sizeof(s.digest));
 	buf_u32(b, (uint32_t)w->kept);
-	buf_u32(b, (uint32_t)(e->dir.n - w->kept));
-	for (size_t i = w->kept; i < e->dir.n; i++)
-		buf_u64(b, e->dir.c[i].h);
-	w->kept = e->dir.n;
-	buf_u64(b, e->name.h);
+	buf_u32(b, (uint32_t)(dir->n - w->kept));
+	for (size_t i = w->kept; i < dir->n; i++)
+		buf_u64(b, dir->c[i].h);
+	w->kept = dir->n;
+	buf_u64(b, s->h);
 	at = b->len;
 	buf_u32(b, 0);
-	if (fmt_state_entry_encode(b, &s, err) < 0 ||
+	if (fmt_state_entry_encode(b, s, err) < 0 ||
 	    buf_check(b, "state entries", err) < 0)
 		return -1;
 	le32_put(b->p + at, (uint32_t)(b->len - at - 4));
 	return 0;
+}
+
+/*
+ * Go to the directory of the next state entry.  1 when it is another one; -1
+ * when hashes do not ascend: the caller has not left out what it should have.
+ */
+static int state_dir(struct archive_tree_writer *w, struct rd *r,
+    struct err *err)
+{
+	struct archive_pathbuf *d = &w->state_dir;
+	uint32_t kept = rd_u32(r), fresh = rd_u32(r);
+	bool same = fresh == 0 && kept == d->n;
+
+	for (uint32_t i = 0; i < fresh; i++) {
+		uint64_t h = rd_u64(r);
+
+		if (i == 0 && kept < d->n && h <= d->c[kept].h)
+			goto disorder;
+		if (i == 0)
+			archive_pathbuf_cut(d, kept);
+		if (archive_pathbuf_push(d, "", 0, h, err) < 0)
+			return -1;
+	}
+	if (fresh == 0 && kept < d->n)
+		goto disorder;
+	return !same;
+disorder:
+	return err_set(err, ERR_BUG, "directories of equal hash in a state");
 }
 
 /* A catalog leaf is stored: its state entries can go on. */
@@ -159,19 +161,26 @@ static int leaf_done(void *ctx, const uint8_t id[32], struct err *err)
 	const uint8_t *mark = w->incomplete ? no_id : id;
 
 	while (r.left > 0) {
-		uint32_t kept = rd_u32(&r), fresh = rd_u32(&r), len;
-		bool new_dir = fresh > 0 || kept != w->state_dir.n;
-		uint64_t h;
+		struct archive_place at = { .new_dir = true };
+		const uint8_t *enc;
+		uint32_t len;
+		int another = state_dir(w, &r, err);
 
-		archive_pathbuf_cut(&w->state_dir, kept);
-		for (uint32_t i = 0; i < fresh; i++) {
-			if (push_hash(w, rd_u64(&r), err) < 0)
-				return -1;
-		}
-		h = rd_u64(&r);
+		if (another < 0)
+			return -1;
+		at.new_dir = another || !w->state_any;
+		at.dir = w->state_dir.c;
+		at.ndir = w->state_dir.n;
+		at.name.h = rd_u64(&r);
+		if (!at.new_dir && at.name.h <= w->state_h)
+			return err_set(err, ERR_BUG,
+			    "names of equal hash in a state");
+		w->state_any = true;
+		w->state_h = at.name.h;
 		len = rd_u32(&r);
-		if (add_state(w, new_dir, h, mark, rd_bytes(&r, len), len,
-		    err) < 0)
+		enc = rd_bytes(&r, len);
+		if (archive_tree_room(&w->state, &at, mark, len, err) < 0 ||
+		    archive_tree_put(&w->state, &at, mark, enc, len, err) < 0)
 			return -1;
 		mark = NULL;
 	}
@@ -182,25 +191,39 @@ static int leaf_done(void *ctx, const uint8_t id[32], struct err *err)
 
 /* --- entries -------------------------------------------------------------------*/
 
+static struct fmt_state_entry state_of(const struct archive_tree_entry *e)
+{
+	struct fmt_state_entry s = {
+		.h = e->name.h, .type = e->entry.type,
+		.bits = e->no_carry ? FMT_NO_CARRY : 0,
+	};
+
+	if (e->entry.bits & FMT_HAS_CONTENT) {
+		s.bits |= FMT_STATE_CONTENT;
+		s.content = e->entry.content;
+	}
+	memcpy(s.digest, e->digest, sizeof(s.digest));
+	return s;
+}
+
 static int add(struct archive_tree_writer *w,
     const struct archive_tree_entry *e, struct err *err)
 {
-	struct archive_place at;
+	struct fmt_state_entry s = state_of(e);
 	struct fmt_entry entry = e->entry;
-	size_t kept;
+	struct archive_place at;
 
-	if (advance(w, &e->dir, &e->name, &at, &kept, err) < 0)
+	if (advance(w, &e->dir, &e->name, &at, err) < 0)
 		return -1;
 	entry.name = e->name;
 	buf_reset(&w->enc);
 	if (fmt_entry_encode(&w->enc, &entry, err) < 0 ||
 	    archive_tree_room(&w->cat, &at, NULL, w->enc.len, err) < 0)
 		return -1;
-	if (kept < w->kept)
-		w->kept = kept;
+	/* The state entry waits before the entry's leaf may end. */
 	if (e->no_state)
 		w->incomplete = true;
-	else if (wait_state(w, e, err) < 0)
+	else if (wait_state(w, &e->dir, &s, err) < 0)
 		return -1;
 	return archive_tree_put(&w->cat, &at, NULL, w->enc.p, w->enc.len, err);
 }
@@ -244,36 +267,19 @@ static int carry(struct archive_tree_writer *w, const uint8_t leaf[32],
     const struct archive_carried *v, size_t n, struct err *err)
 {
 	struct archive_place at;
-	size_t kept;
 
 	for (size_t i = 0; i < n; i++) {
-		bool new_dir;
-
-		if (advance(w, &v[i].dir, &v[i].name, &at, &kept, err) < 0)
-			return -1;
 		if (v[i].state->h != v[i].name.h)
 			return err_set(err, ERR_BUG,
 			    "a carried entry has another name's state");
+		if (advance(w, &v[i].dir, &v[i].name, &at, err) < 0 ||
+		    wait_state(w, &v[i].dir, v[i].state, err) < 0)
+			return -1;
 		if (i == 0 && archive_tree_carry_page(&w->cat, 0, &at, n, leaf,
 		    err) < 0)
 			return -1;
-		if (kept < w->kept)
-			w->kept = kept;
-		new_dir = w->kept != v[i].dir.n ||
-		    w->kept != w->state_dir.n;
-		archive_pathbuf_cut(&w->state_dir, w->kept);
-		for (size_t k = w->kept; k < v[i].dir.n; k++) {
-			if (push_hash(w, v[i].dir.c[k].h, err) < 0)
-				return -1;
-		}
-		w->kept = v[i].dir.n;
-		buf_reset(&w->enc);
-		if (fmt_state_entry_encode(&w->enc, v[i].state, err) < 0 ||
-		    add_state(w, new_dir, v[i].name.h, i == 0 ? leaf : NULL,
-		    w->enc.p, w->enc.len, err) < 0)
-			return -1;
 	}
-	return 0;
+	return leaf_done(w, leaf, err);
 }
 
 int archive_tree_carry(struct archive_tree_writer *w, const uint8_t leaf[32],
