@@ -1,12 +1,19 @@
 #!/usr/bin/env python3
 """The cuts of chunker/ worked out a second time, slowly and from its README.
 
-Prints tests/unit/chunker_golden.h, the vectors that every code path must meet.
-Nothing here is shared with the C code: AES and POLYVAL are written from
+usage: chunker_reference.py [--print]
+
+Compares what comes out with tests/unit/chunker_golden.h, the vectors that every
+code path must meet; --print prints that file instead. Nothing here is shared with the C code: AES and POLYVAL are written from
 FIPS 197 and RFC 8452 anew and first checked against published values.
 """
 
+import contextlib
+import difflib
 import functools
+import io
+import os
+import sys
 
 MASK = (1 << 64) - 1
 BLOCK = 4096
@@ -207,8 +214,7 @@ def self_test():
     assert polyval(h, x).hex() == "f7a3b47b846119fae5b7866cf5e5b77e"
 
 
-def main():
-    self_test()
+def golden():
     print("#ifndef TESTS_UNIT_CHUNKER_GOLDEN_H")
     print("#define TESTS_UNIT_CHUNKER_GOLDEN_H")
     print()
@@ -271,4 +277,23 @@ def main():
     print("#endif")
 
 
-main()
+def main():
+    self_test()
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        golden()
+    if sys.argv[1:] == ["--print"]:
+        print(out.getvalue(), end="")
+        return 0
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                        "../unit/chunker_golden.h")
+    with open(path) as f:
+        want = f.read().splitlines()
+    got = out.getvalue().splitlines()
+    for line in difflib.unified_diff(want, got, "chunker_golden.h",
+                                     "worked out", lineterm=""):
+        print(line)
+    return 0 if want == got else 1
+
+
+sys.exit(main())

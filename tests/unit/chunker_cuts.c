@@ -126,7 +126,7 @@ static void another_key_makes_other_cuts(void **state)
 		}
 		/* Blocks leave few places, so some coincide by chance. */
 		assert_true(same < (kinds[k].mode == CHUNKER_STREAM ?
-		    na / 100 : na * 3 / 4));
+		    na / 20 + 2 : na * 3 / 4));
 	}
 	free(a);
 	free(b);
