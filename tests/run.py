@@ -147,9 +147,11 @@ class Runner:
                 os.path.expanduser("~/.cache"), "wherry-tests"))
         env.setdefault("PATH", "/usr/local/bin:/usr/bin:/bin")
         env["PATH"] += ":/usr/sbin:/sbin"
-        env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
+        env.setdefault("ASAN_OPTIONS",
+                       "detect_leaks=1:allocator_may_return_null=1")
         env.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
-        env.setdefault("TSAN_OPTIONS", "halt_on_error=0:exitcode=66")
+        env.setdefault("TSAN_OPTIONS", "halt_on_error=0:exitcode=66:"
+                       "allocator_may_return_null=1")
         return env
 
     def run(self, test):

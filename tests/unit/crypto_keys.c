@@ -300,8 +300,8 @@ static void unlock_without_memory(void)
 static void memory_that_is_not_to_be_had_is_full(void **state)
 {
 	(void)state;
-#ifdef __SANITIZE_ADDRESS__
-	print_message("AddressSanitizer itself ends where no memory is left\n");
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	print_message("a sanitizer itself ends where no memory is left\n");
 	skip();
 #endif
 
