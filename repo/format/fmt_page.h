@@ -116,7 +116,7 @@ struct fmt_page_reader {
 	const uint8_t *mark;    /* state: id of the catalog leaf it begins, or NULL */
 	/* Private. */
 	struct fmt_comp *dir2;
-	size_t cap, cap2, ndir2;
+	size_t cap, hcap, cap2, ndir2;
 	const uint8_t *order_key;
 	struct fmt_comp last;
 	uint64_t last_off;

@@ -1,0 +1,211 @@
+#include "repo/format/fmt_gc.h"
+#include "repo/format/fmt_internal.h"
+
+/*
+ * Signed objects that are one list: bad, checked, manifest.
+ */
+
+struct one_list {
+	enum fmt_kind kind;
+	const char *field;
+	size_t size; /* of an element */
+	void (*elem)(struct fmt_dec *d, void *ctx);
+};
+
+static int list_decode(const struct one_list *x, const void *obj, size_t len,
+    size_t tail, uint32_t *ret_epoch, struct fmt_list *ret, struct err *err)
+{
+	struct fmt_dec d = fmt_dec_object(obj, len, x->kind, tail, ret_epoch,
+	    err);
+	uint64_t last = 0;
+
+	*ret = x->elem ? fmt_dec_list(&d, x->size, x->elem, &last, x->field) :
+	    fmt_dec_list_fixed(&d, x->size, x->field);
+	return fmt_dec_end(&d);
+}
+
+static int list_encode(const struct one_list *x, struct buf *obj,
+    uint32_t epoch, const struct fmt_list *l, struct err *err)
+{
+	struct fmt_list t;
+	uint32_t e;
+
+	fmt_header_add(obj, x->kind, epoch);
+	fmt_add_list(obj, l);
+	return fmt_encoded(obj, x->field,
+	    list_decode(x, obj->p, obj->len, 0, &e, &t, err), err);
+}
+
+/* --- bad --------------------------------------------------------------------*/
+
+static void elem_bad(struct fmt_dec *d, void *ctx)
+{
+	uint8_t kind = fmt_dec_u8(d, "blob kind");
+
+	(void)ctx;
+	fmt_dec_check(d, kind >= FMT_DATA && kind <= FMT_STATE, "blob kind",
+	    "is none that exists");
+	fmt_dec_bytes(d, FMT_ID_LEN + FMT_PACK_NAME_LEN, "blob");
+}
+
+static const struct one_list bad = {
+	FMT_BAD, "bad blobs", 1 + FMT_ID_LEN + FMT_PACK_NAME_LEN, elem_bad,
+};
+
+void fmt_list_add_bad(struct fmt_list_buf *l, const struct fmt_bad_entry *e)
+{
+	buf_u8(&l->b, e->kind);
+	buf_add(&l->b, e->id, FMT_ID_LEN);
+	buf_add(&l->b, e->pack, FMT_PACK_NAME_LEN);
+	l->n++;
+}
+
+int fmt_bad_next(struct fmt_list *l, struct fmt_bad_entry *ret)
+{
+	struct rd r = fmt_list_rd(l);
+
+	ret->kind = rd_u8(&r);
+	ret->id = rd_bytes(&r, FMT_ID_LEN);
+	ret->pack = rd_bytes(&r, FMT_PACK_NAME_LEN);
+	return fmt_list_took(l, &r);
+}
+
+int fmt_bad_encode(struct buf *obj, uint32_t epoch, const struct fmt_list *l,
+    struct err *err)
+{
+	return list_encode(&bad, obj, epoch, l, err);
+}
+
+int fmt_bad_decode(const void *obj, size_t len, uint32_t *ret_epoch,
+    struct fmt_list *ret, struct err *err)
+{
+	return list_decode(&bad, obj, len, FMT_SIGNED_TAIL, ret_epoch, ret,
+	    err);
+}
+
+/* --- checked ----------------------------------------------------------------*/
+
+static const struct one_list checked = {
+	FMT_CHECKED, "checked packs", FMT_PACK_NAME_LEN + 8, NULL,
+};
+
+void fmt_list_add_checked(struct fmt_list_buf *l,
+    const struct fmt_checked_entry *e)
+{
+	buf_add(&l->b, e->pack, FMT_PACK_NAME_LEN);
+	fmt_add_i64(&l->b, e->time_ns);
+	l->n++;
+}
+
+int fmt_checked_next(struct fmt_list *l, struct fmt_checked_entry *ret)
+{
+	struct rd r = fmt_list_rd(l);
+
+	ret->pack = rd_bytes(&r, FMT_PACK_NAME_LEN);
+	ret->time_ns = (int64_t)rd_u64(&r);
+	return fmt_list_took(l, &r);
+}
+
+int fmt_checked_encode(struct buf *obj, uint32_t epoch,
+    const struct fmt_list *l, struct err *err)
+{
+	return list_encode(&checked, obj, epoch, l, err);
+}
+
+int fmt_checked_decode(const void *obj, size_t len, uint32_t *ret_epoch,
+    struct fmt_list *ret, struct err *err)
+{
+	return list_decode(&checked, obj, len, FMT_SIGNED_TAIL, ret_epoch, ret,
+	    err);
+}
+
+/* --- manifest ---------------------------------------------------------------*/
+
+static void elem_number(struct fmt_dec *d, void *ctx)
+{
+	uint64_t *last = ctx; /* one more than the number before */
+	uint64_t n = fmt_dec_u64(d, "merged segment");
+
+	fmt_dec_check(d, n >= *last && n != UINT64_MAX, "merged segments",
+	    "do not ascend");
+	*last = n + 1;
+}
+
+static const struct one_list manifest = {
+	FMT_MANIFEST, "merged segments", 8, elem_number,
+};
+
+void fmt_list_add_number(struct fmt_list_buf *l, uint64_t n)
+{
+	buf_u64(&l->b, n);
+	l->n++;
+}
+
+int fmt_number_next(struct fmt_list *l, uint64_t *ret)
+{
+	struct rd r = fmt_list_rd(l);
+
+	*ret = rd_u64(&r);
+	return fmt_list_took(l, &r);
+}
+
+int fmt_manifest_encode(struct buf *obj, uint32_t epoch,
+    const struct fmt_list *l, struct err *err)
+{
+	return list_encode(&manifest, obj, epoch, l, err);
+}
+
+int fmt_manifest_decode(const void *obj, size_t len, uint32_t *ret_epoch,
+    struct fmt_list *ret, struct err *err)
+{
+	return list_decode(&manifest, obj, len, FMT_SIGNED_TAIL, ret_epoch,
+	    ret, err);
+}
+
+/* --- parity -----------------------------------------------------------------*/
+
+/* What head and numbers must be, whether or not shards follow. */
+static void parity_head_dec(struct fmt_dec *d, struct fmt_parity *ret)
+{
+	ret->pack_size = fmt_dec_u32(d, "pack size");
+	ret->shard_size = fmt_dec_u32(d, "shard size");
+	ret->data = fmt_dec_u8(d, "data shards");
+	ret->parity = fmt_dec_u8(d, "parity shards");
+	fmt_dec_check(d, ret->data != 0 && ret->parity != 0 &&
+	    ret->data + ret->parity <= 255, "shards",
+	    "are of an impossible number");
+	fmt_dec_check(d, ret->pack_size != 0 && ret->shard_size != 0 &&
+	    (uint64_t)ret->shard_size * ret->data >= ret->pack_size,
+	    "shard size", "is too small for the pack");
+	ret->sums = fmt_dec_bytes(d,
+	    (size_t)(ret->data + ret->parity) * 8, "checksums");
+	ret->shards = d->rd.p;
+}
+
+int fmt_parity_encode(struct buf *obj, const struct fmt_parity *p,
+    struct err *err)
+{
+	struct fmt_parity t;
+	struct fmt_dec d;
+
+	fmt_header_add(obj, FMT_PARITY, 0);
+	buf_u32(obj, p->pack_size);
+	buf_u32(obj, p->shard_size);
+	buf_u8(obj, p->data);
+	buf_u8(obj, p->parity);
+	buf_add(obj, p->sums, (size_t)(p->data + p->parity) * 8);
+	d = fmt_dec_object(obj->p, obj->len, FMT_PARITY, 0, NULL, err);
+	parity_head_dec(&d, &t);
+	return fmt_encoded(obj, "parity", fmt_dec_end(&d), err);
+}
+
+int fmt_parity_decode(const void *obj, size_t len, struct fmt_parity *ret,
+    struct err *err)
+{
+	struct fmt_dec d = fmt_dec_object(obj, len, FMT_PARITY, 0, NULL, err);
+
+	parity_head_dec(&d, ret);
+	fmt_dec_bytes(&d, (size_t)ret->parity * ret->shard_size,
+	    "parity shards");
+	return fmt_dec_end(&d);
+}
