@@ -1,0 +1,319 @@
+#ifndef AGENT_ENGINE_BACKUP_INTERNAL_H
+#define AGENT_ENGINE_BACKUP_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "agent/engine/backup.h"
+#include "agent/engine/dirs.h"
+#include "agent/engine/engine_internal.h"
+#include "agent/engine/io.h"
+#include "agent/engine/pool.h"
+#include "agent/engine/split.h"
+#include "agent/engine/walk.h"
+#include "chunker/chunker.h"
+#include "repo/archive/archive.h"
+
+/*
+ * How a tree is backed up.  The walk thread makes items in the catalog's
+ * order and hands them to the workers in batches, which look at them (statx).
+ * The main thread goes along the items three times, each as far as it can:
+ * merge (compare with the parent's state, decide what is read), bundle (join
+ * the content of small files), encode (append to catalog and state).  Workers
+ * read what was decided.  Nothing waits in order but these three.
+ */
+
+/* Files up to this many bytes stand in the catalog itself. */
+#define INLINE_MAX 256u
+/* Files below this many bytes are bundled. */
+#define SMALL_MAX (128u << 10)
+/* A bundle's most bytes and files. */
+#define BUNDLE_MAX (1u << 20)
+#define BUNDLE_FILES 256u
+/* Runs that a file's entry holds itself; more become a map of their own. */
+#define RUNS_MAX 256u
+
+#define BATCH_ITEMS 64u
+/* Items between walk and encoding. */
+#define ITEMS_MAX 16384u
+
+struct backup;
+struct item;
+
+/* Bytes of several small files, stored as one chunk. */
+struct bundle {
+	struct pool_task task;
+	struct backup *b;
+	unsigned refs;      /* items, and the one that is open; main thread's */
+	atomic_bool stored;
+	uint32_t len, files;
+	uint8_t id[32];
+	uint8_t *data;      /* NULL once stored */
+};
+
+/* What a file's bytes became. */
+struct content {
+	uint8_t kind;       /* enum fmt_content_kind, or CONTENT_NONE */
+	uint8_t *bytes;     /* inline, or small and not bundled yet; owned */
+	struct bundle *bundle; /* slice of this run */
+	uint8_t id[32];     /* slice of an older run, or map */
+	uint32_t chunk_len, off;
+	struct fmt_list_buf runs;
+	struct archive_ref map;
+};
+#define CONTENT_NONE 255
+
+enum item_class {
+	ITEM_UNKNOWN,   /* not merged yet */
+	ITEM_NEW,
+	ITEM_CHANGED,
+	ITEM_SAME,      /* content (and maybe all) as in the parent */
+};
+
+struct group;
+
+struct item {
+	struct item *next;      /* in the catalog's order */
+	struct item *same_next; /* the group's items */
+	struct item *big_next;  /* waiting to be read */
+	struct item *wait_next; /* waiting for the rule about inodes */
+	struct item *batch_next;
+	struct backup *b;
+	struct pool_task task;  /* its own, when read apart from its batch */
+	struct dir *dir;
+	struct group *group;    /* the parent's leaf it belongs to; or NULL */
+	uint64_t h;
+	uint16_t len;
+	uint8_t dtype;
+	bool no_state, is_root;
+	enum item_class class;
+	bool decided;           /* how it is to be encoded */
+	bool carry;             /* by its leaf, unread */
+	bool linked;            /* content comes from an earlier name of the inode */
+	bool gone;              /* vanished: no entry */
+	bool bundled;           /* bundle_step has gone past */
+	bool waits_inode;       /* decided when the inode rule is */
+	atomic_bool looked;     /* statx is done */
+	atomic_uint busy;       /* tasks under way for it */
+
+	/* From statx. */
+	uint8_t type;           /* enum fmt_type; 0: could not be looked at */
+	uint32_t mode, uid, gid, nlink, major, minor;
+	uint64_t dev, ino, size, blocks;
+	int64_t mtime_s, ctime_s;
+	uint32_t mtime_ns, ctime_ns;
+	uint8_t digest[16];
+
+	/* From reading. */
+	uint32_t bits;          /* FMT_CHANGED, FMT_UNREAD, FMT_HAS_... */
+	bool no_carry, fetched;
+	struct fmt_list_buf xattrs;
+	uint32_t flags, project;
+	char *target;
+	struct content content;
+	struct fmt_state_entry state; /* as the parent's state says (ITEM_SAME) */
+	uint8_t *state_bytes;   /* what state.content borrows; owned */
+	char name[];
+};
+
+struct batch {
+	struct pool_task task;
+	struct backup *b;
+	struct item *first, **tail;
+	unsigned n;
+	bool fetch_all;         /* no parent: read at once what can be read */
+};
+
+/* The entries of one catalog leaf of the parent, as its state names them. */
+struct group {
+	uint8_t leaf[32];
+	unsigned refs;      /* items that name it, and the merge */
+	unsigned matched;
+	bool dirty, closed;
+	struct item *items, **tail; /* its matched items, in order */
+};
+
+/* What belongs to one thread that stores. */
+struct storer {
+	struct store_worker *w;
+	uint8_t *buf;       /* for a whole medium file */
+	size_t cap;
+};
+
+/* What archive_io's callbacks need to act as thread self. */
+struct page_ctx { struct backup *b; unsigned self; };
+
+struct links;
+
+struct backup {
+	struct engine *e;
+	struct store *st;
+	struct store_session *ss;   /* NULL: dry run */
+	const struct engine_backup_options *opt;
+	struct engine_backup_result *res;
+	struct chunker *stream, *block;
+	uint32_t stream_max, stream_avg, block_max;
+	size_t medium_max;          /* bytes of a file that one worker reads whole */
+	uint8_t state_key[32];
+	const uint8_t *order_key;
+	struct storer *storers;     /* one a worker, and one for the main thread */
+	unsigned nstorers;
+	struct page_ctx page;
+	struct archive_io io;       /* of the main thread */
+
+	pthread_mutex_t lock;       /* of what follows, and of items' hand-over */
+	pthread_cond_t wake;        /* main: something may go on */
+	pthread_cond_t room;        /* walk: there is room for more items */
+	struct item *first, **tail; /* items from walk, in order */
+	unsigned items;             /* between walk and encoding */
+	bool walk_done;
+	uint64_t events;            /* grows whenever main should look again */
+	struct err failure;         /* of any thread: the run fails */
+	bool failed;
+	atomic_size_t held;         /* bytes of small files' content */
+
+	struct dirs *dirs;
+	char *root;
+	struct select *select;
+	char **paths; size_t npaths;
+	char *volume;
+	struct batch *open_batch;   /* walk's */
+
+	/* Merge. */
+	struct archive_state *state;
+	struct archive_state_item at; /* the state's next, when state_more */
+	bool state_more;
+	struct group *at_group;     /* of `at` */
+	bool carry;                 /* parent's references need no asking (R3) */
+	bool merge_ended;
+	int inode_rule;             /* 0 undecided, 1 counts, 2 ignored */
+	unsigned inode_seen, inode_moved;
+	struct item *waiting_first, **waiting_tail; /* for that rule */
+	size_t held_max;            /* bytes */
+	struct item *merge_at, *bundle_at, *encode_at; /* next for each */
+
+	struct bundle *bundle;      /* being filled */
+	unsigned bundle_span;       /* items since it was begun */
+	struct links *links;
+	struct item *big_first, **big_tail; /* large files wait their turn */
+	bool big_busy;
+	struct archive_tree_writer *tree;
+	struct fmt_comp *comps; /* of the directory last encoded */
+	size_t ncomps, comps_cap;
+	struct dir *comps_dir;
+	uint8_t seed[16];           /* of the rule that ends bundles */
+};
+
+/* --- shared by its files ------------------------------------------------------*/
+
+/* The run fails with this; the first one counts.  Wakes everyone. */
+void backup_fail(struct backup *b, const struct err *why);
+bool backup_failed(struct backup *b);
+/* Tell main that something has changed. */
+void backup_wake(struct backup *b);
+
+/* Move one of main's places to the next item; NULL: walk has made none yet. */
+void backup_advance(struct backup *b, struct item **place);
+/* The walk has ended and that place stands behind the last item. */
+bool backup_walk_over(struct backup *b, struct item *const *place);
+
+/* Report a path that could not be read or not wholly. */
+void backup_report(struct backup *b, struct dir *dir, const char *name,
+    const struct err *why);
+
+/*
+ * Store a chunk or page as thread self; in a dry run only its id is made.
+ */
+int backup_put(struct backup *b, unsigned self, enum store_kind kind,
+    const void *data, size_t len, uint8_t ret_id[32], struct err *err);
+/* archive_io's put and get; ctx is a page_ctx. */
+int backup_page_put(void *ctx, enum archive_kind kind, const void *page,
+    size_t len, uint8_t ret_id[32], struct err *err);
+int backup_page_get(void *ctx, enum archive_kind kind, const uint8_t id[32],
+    struct buf *ret_page, struct err *err);
+
+/* item.c: look (statx), and read metadata and content.  Any worker. */
+void item_look(struct backup *b, struct item *it, int dirfd);
+void item_fetch(struct backup *b, unsigned self, struct item *it, bool content);
+void item_free(struct item *it);
+void content_release(struct content *c);
+/* What an entry says of it; borrowed from c. */
+void content_tell(const struct content *c, uint64_t size, struct fmt_content *ret);
+/* Queue the reading of it as a task of its own. */
+void item_submit_fetch(struct backup *b, struct item *it, bool content);
+
+/* file.c: content of files that are not small. */
+void file_store(struct backup *b, unsigned self, struct item *it, int fd);
+void file_submit_big(struct backup *b, struct item *it);
+
+/*
+ * Parts of a file for stream_source: a hole of at least SPLIT_GRAIN at
+ * multiples of it (the last may end with the file), or the data up to the
+ * next such hole.
+ */
+struct file_parts {
+	int fd;
+	uint64_t at, size;
+};
+void file_parts_init(struct file_parts *p, int fd, uint64_t size);
+int file_parts_next(void *parts, uint64_t *ret_off, uint64_t *ret_len,
+    bool *ret_hole, struct err *err);
+
+/* stream.c */
+struct stream_source {
+	int fd;
+	bool pipe;          /* read() in order to its end; size is unknown */
+	bool direct;        /* descriptor is O_DIRECT: offsets are aligned */
+	uint64_t size;      /* bytes */
+	/* Parts in order: what to read, and holes or zeros that are known.  NULL:
+	 * everything is read.  0, 1 at the end, -1. */
+	int (*next)(void *ctx, uint64_t *ret_off, uint64_t *ret_len,
+	    bool *ret_hole, struct err *err);
+	void *ctx;
+};
+struct stream_result {
+	uint64_t size;      /* bytes that the runs add up to */
+	uint64_t read;
+	bool short_read;    /* it ended before size */
+};
+/*
+ * Read, cut and store a long source as thread self, chunks by all workers;
+ * the runs come in order to sink in this thread.
+ */
+int stream_store(struct backup *b, unsigned self, const struct stream_source *src,
+    enum chunker_mode mode,
+    int (*sink)(void *ctx, const struct fmt_run *run, struct err *err),
+    void *ctx, struct stream_result *ret, struct err *err);
+
+/* A list of runs that becomes a byte map when it is long. */
+struct runs {
+	struct fmt_list_buf list;
+	struct archive_map_writer *map;
+	struct archive_io io;
+	struct page_ctx page;
+};
+void runs_init(struct runs *r, struct backup *b, unsigned self);
+void runs_release(struct runs *r);
+int runs_add(void *runs, const struct fmt_run *run, struct err *err);
+/* Move what was collected into c. */
+int runs_finish(struct runs *r, struct content *c, struct err *err);
+
+/* merge.c, bundle.c, encode.c: main thread.  1: did something, 0: must wait, -1. */
+int merge_begin(struct backup *b, const struct store_snapshot *parent,
+    struct err *err);
+int merge_step(struct backup *b, struct err *err);
+/* The group's leaf cannot be carried over: its items are encoded anew. */
+void group_spoil(struct backup *b, struct group *g);
+/* Too many items wait: decide about this one by what is known. */
+void merge_force(struct backup *b, struct item *it);
+void group_unref(struct group *g);
+int bundle_step(struct backup *b, struct err *err);
+void bundle_unref(struct bundle *bd);
+int encode_step(struct backup *b, struct err *err);
+
+/* backup_block.c: a block device or image, and a stream of bytes. */
+int backup_device(struct backup *b, const struct store_snapshot *parent,
+    struct store_commit *commit, struct err *err);
+int backup_stream(struct backup *b, struct store_commit *commit, struct err *err);
+
+#endif

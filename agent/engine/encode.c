@@ -1,0 +1,389 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/engine/backup_internal.h"
+#include "agent/engine/links.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/mem.h"
+
+/*
+ * Appends the items to catalog and state, in order: leaves that are the same
+ * as in the parent by their id, all else entry by entry.
+ */
+
+/* Make b->comps the path of dir. */
+static int set_dir(struct backup *b, struct dir *dir, struct err *err)
+{
+	if (b->comps_dir == dir)
+		return 0;
+	if (dir->depth > b->comps_cap) {
+		size_t cap = dir->depth * 2u;
+		struct fmt_comp *c = realloc(b->comps, cap * sizeof(*c));
+
+		if (c == NULL)
+			return err_nomem(err, "a path");
+		b->comps = c;
+		b->comps_cap = cap;
+	}
+	b->ncomps = dir->depth;
+	for (const struct dir *d = dir; d->parent != NULL; d = d->parent)
+		b->comps[d->depth - 1] = (struct fmt_comp){ d->name, d->len, d->h };
+	if (b->comps_dir != NULL)
+		dir_unref(b->comps_dir);
+	b->comps_dir = dir_ref(dir);
+	return 0;
+}
+
+void content_tell(const struct content *c, uint64_t size, struct fmt_content *ret)
+{
+	*ret = (struct fmt_content){ .kind = c->kind, .size = size };
+	switch (c->kind) {
+	case FMT_CONTENT_INLINE:
+		ret->bytes = c->bytes;
+		break;
+	case FMT_CONTENT_SLICE:
+		ret->id = c->bundle ? c->bundle->id : c->id;
+		ret->chunk_len = c->bundle ? c->bundle->len : c->chunk_len;
+		ret->off = c->off;
+		break;
+	case FMT_CONTENT_RUNS:
+		ret->runs = fmt_list_of(&c->runs);
+		break;
+	case FMT_CONTENT_MAP:
+		ret->id = c->map.id;
+		ret->level = c->map.level;
+		ret->entries = c->map.entries;
+		break;
+	default:
+		break;
+	}
+}
+
+/* A copy that outlives the item and its bundle. */
+static int content_copy(const struct fmt_content *c, struct content *ret, struct err *err)
+{
+	*ret = (struct content){ .kind = c->kind, .off = c->off, .chunk_len = c->chunk_len };
+	switch (c->kind) {
+	case FMT_CONTENT_INLINE:
+		ret->bytes = malloc(c->size);
+		if (ret->bytes == NULL)
+			return err_nomem(err, "a linked file");
+		memcpy(ret->bytes, c->bytes, c->size);
+		break;
+	case FMT_CONTENT_SLICE:
+		memcpy(ret->id, c->id, sizeof(ret->id));
+		break;
+	case FMT_CONTENT_RUNS:
+		buf_add(&ret->runs.b, c->runs.p, c->runs.len);
+		ret->runs.n = c->runs.n;
+		if (buf_check(&ret->runs.b, "a linked file", err) < 0)
+			return -1;
+		break;
+	case FMT_CONTENT_MAP:
+		memcpy(ret->map.id, c->id, sizeof(ret->map.id));
+		ret->map.level = c->level;
+		ret->map.entries = c->entries;
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+/*
+ * Find what the entry's content is.  1: it must be read first (queued), 0 with
+ * *ret_has, -1.
+ */
+static int entry_content(struct backup *b, struct item *it, struct fmt_content *ret,
+    bool *ret_has, struct err *err)
+{
+	*ret_has = false;
+	if (it->type != FMT_FILE || (it->bits & FMT_UNREAD))
+		return 0;
+	*ret_has = true;
+	if (it->linked) {
+		const struct content *c = links_get(b->links, it->dev, it->ino);
+
+		if (c != NULL) {
+			content_tell(c, it->size, ret);
+			return 0;
+		}
+		/* Its first name could not be read, or the table was full. */
+		it->linked = false;
+		item_submit_fetch(b, it, true);
+		return 1;
+	}
+	if (it->content.kind == CONTENT_NONE && it->class == ITEM_SAME &&
+	    (it->state.bits & FMT_STATE_CONTENT)) {
+		*ret = it->state.content;
+		it->size = ret->size;
+	} else if (it->content.kind == CONTENT_NONE) {
+		return err_set(err, ERR_BUG, "the content of %s was not read", it->name);
+	} else {
+		content_tell(&it->content, it->size, ret);
+	}
+	if (it->nlink > 1 && links_seen(b->links, it->dev, it->ino) &&
+	    links_get(b->links, it->dev, it->ino) == NULL) {
+		struct content copy;
+
+		if (content_copy(ret, &copy, err) < 0)
+			return -1;
+		links_put(b->links, it->dev, it->ino, &copy);
+	}
+	return 0;
+}
+
+static void count(struct backup *b, const struct item *it)
+{
+	struct engine_backup_result *r = b->res;
+	struct engine_progress *p = &b->e->progress;
+
+	r->entries++;
+	if (it->type == FMT_DIRECTORY) {
+		r->dirs++;
+		atomic_fetch_add(&p->dirs_done, 1);
+		return;
+	}
+	if (it->type != FMT_FILE) {
+		r->others++;
+		atomic_fetch_add(&p->others_done, 1);
+		return;
+	}
+	r->bytes += it->size;
+	atomic_fetch_add(&p->files_done, 1);
+	if (it->class == ITEM_SAME) {
+		r->files_same++;
+		atomic_fetch_add(&p->files_same, 1);
+	} else if (it->class == ITEM_CHANGED) {
+		r->files_changed++;
+		atomic_fetch_add(&p->files_changed, 1);
+	} else {
+		r->files_new++;
+		atomic_fetch_add(&p->files_new, 1);
+	}
+	/* A stream has counted its bytes while it went. */
+	if (it->class == ITEM_SAME || it->size <= b->medium_max)
+		atomic_fetch_add(&p->bytes_done, it->size);
+}
+
+static int add_entry(struct backup *b, struct item *it, const struct fmt_content *c,
+    bool has_content, struct err *err)
+{
+	struct archive_tree_entry e = {
+		.name = { it->name, it->len, it->h },
+		.no_carry = it->no_carry,
+		.no_state = it->no_state,
+	};
+	struct fmt_entry *f = &e.entry;
+
+	if (set_dir(b, it->dir, err) < 0)
+		return -1;
+	e.dir = (struct archive_path){ b->comps, b->ncomps };
+	memcpy(e.digest, it->digest, sizeof(e.digest));
+	f->type = it->type;
+	f->bits = it->bits;
+	f->mode = it->mode;
+	f->uid = it->uid;
+	f->gid = it->gid;
+	f->mtime_s = it->mtime_s;
+	f->mtime_ns = it->mtime_ns;
+	f->ctime_s = it->ctime_s;
+	f->ctime_ns = it->ctime_ns;
+	if (it->nlink > 1 && it->type != FMT_DIRECTORY) {
+		f->bits |= FMT_HAS_LINKS;
+		f->device = it->dev;
+		f->inode = it->ino;
+	}
+	if (it->bits & FMT_HAS_XATTRS)
+		f->xattrs = fmt_list_of(&it->xattrs);
+	f->flags = it->flags;
+	f->project = it->project;
+	if (it->target != NULL)
+		f->target = fmt_str(it->target);
+	if (it->bits & FMT_HAS_DEVICE) {
+		f->major = it->major;
+		f->minor = it->minor;
+	}
+	if (has_content) {
+		f->bits |= FMT_HAS_CONTENT;
+		f->content = *c;
+	}
+	return archive_tree_add(b->tree, &e, err);
+}
+
+/* Take the first item off the list and free it. */
+static void drop_first(struct backup *b)
+{
+	pthread_mutex_lock(&b->lock);
+	struct item *it = b->first;
+
+	b->first = it->next;
+	if (b->first == NULL)
+		b->tail = &b->first;
+	b->encode_at = b->first;
+	b->items--;
+	if (b->items == ITEMS_MAX / 2 || b->items == 0)
+		pthread_cond_signal(&b->room);
+	pthread_mutex_unlock(&b->lock);
+	item_free(it);
+}
+
+/* --- whole leaves ------------------------------------------------------------------*/
+
+/*
+ * The group's items, if all of them are here and ready: they follow each
+ * other from `it` on.  Return their number, 0 when some are not ready yet.
+ */
+static unsigned group_ready(struct backup *b, struct item *it)
+{
+	struct group *g = it->group;
+	unsigned n = 0;
+
+	pthread_mutex_lock(&b->lock);
+	for (; it != NULL && it->group == g && it->bundled && it->carry; it = it->next)
+		n++;
+	pthread_mutex_unlock(&b->lock);
+	return n == g->matched ? n : 0;
+}
+
+/* Paths of the items' directories, each made once. */
+static int carried_paths(struct item *first, unsigned n, struct archive_carried *v,
+    struct fmt_comp **ret_comps, struct err *err)
+{
+	size_t total = 0;
+	const struct item *it = first;
+	const struct dir *last = NULL;
+
+	for (unsigned i = 0; i < n; i++, it = it->next) {
+		if (it->dir != last)
+			total += it->dir->depth;
+		last = it->dir;
+	}
+
+	struct fmt_comp *c = mem_array(total, sizeof(*c), "a leaf's paths", err);
+
+	if (c == NULL)
+		return -1;
+	*ret_comps = c;
+	it = first;
+	last = NULL;
+	for (unsigned i = 0; i < n; i++, it = it->next) {
+		if (it->dir != last) {
+			for (const struct dir *d = it->dir; d->parent != NULL; d = d->parent)
+				c[d->depth - 1] = (struct fmt_comp){ d->name, d->len, d->h };
+			v[i].dir = (struct archive_path){ c, it->dir->depth };
+			c += it->dir->depth;
+		} else {
+			v[i].dir = v[i - 1].dir;
+		}
+		last = it->dir;
+		v[i].name = (struct fmt_comp){ it->name, it->len, it->h };
+		v[i].state = &it->state;
+	}
+	return 0;
+}
+
+static int carry_group(struct backup *b, struct item *first, unsigned n, struct err *err)
+{
+	CLEANUP_FREE struct archive_carried *v = mem_array(n, sizeof(*v), "a leaf", err);
+	CLEANUP_FREE struct fmt_comp *comps = NULL;
+
+	if (v == NULL || carried_paths(first, n, v, &comps, err) < 0)
+		return -1;
+	if (archive_tree_carry(b->tree, first->group->leaf, v, n, err) < 0)
+		return -1;
+	for (unsigned i = 0; i < n; i++) {
+		if (first->type == FMT_FILE && first->nlink > 1 &&
+		    links_get(b->links, first->dev, first->ino) == NULL &&
+		    (first->state.bits & FMT_STATE_CONTENT) &&
+		    first->state.content.kind != FMT_CONTENT_INLINE) {
+			struct content copy;
+
+			if (content_copy(&first->state.content, &copy, err) < 0)
+				return -1;
+			links_put(b->links, first->dev, first->ino, &copy);
+		}
+		count(b, first);
+		drop_first(b);
+		first = b->encode_at;
+	}
+	return 0;
+}
+
+/* A small file that was read after the bundles had passed: a chunk of its own. */
+static int store_alone(struct backup *b, struct item *it, struct err *err)
+{
+	struct content *c = &it->content;
+	struct fmt_run run = { .kind = FMT_RUN_CHUNK, .len = it->size };
+
+	if (backup_put(b, b->nstorers - 1, STORE_DATA, c->bytes, it->size, run.id, err) < 0)
+		return -1;
+	atomic_fetch_sub(&b->held, it->size);
+	free(c->bytes);
+	c->bytes = NULL;
+	c->kind = FMT_CONTENT_RUNS;
+	fmt_list_add_run(&c->runs, &run);
+	return buf_check(&c->runs.b, "a chunk list", err);
+}
+
+/* --- in order ------------------------------------------------------------------------*/
+
+/* 1: encoded and dropped; 0: something is to be waited for; -1. */
+static int encode_item(struct backup *b, struct item *it, struct err *err)
+{
+	struct fmt_content c = { 0 };
+	bool has;
+
+	if (it->carry) {
+		if (archive_tree_at_cut(b->tree)) {
+			unsigned n = group_ready(b, it);
+
+			if (n == 0)
+				return 0;
+			return carry_group(b, it, n, err) < 0 ? -1 : 1;
+		}
+		/* The tree is not cut here: this leaf is written anew. */
+		group_spoil(b, it->group);
+		return 0;
+	}
+	if (atomic_load_explicit(&it->busy, memory_order_acquire) > 0)
+		return 0;
+	if (it->content.bundle != NULL &&
+	    !atomic_load_explicit(&it->content.bundle->stored, memory_order_acquire))
+		return 0;
+	if (it->content.kind == FMT_CONTENT_SLICE && it->content.bytes != NULL &&
+	    store_alone(b, it, err) < 0)
+		return -1;
+	if (!it->gone && it->type != 0) {
+		int r = entry_content(b, it, &c, &has, err);
+
+		if (r != 0)
+			return r < 0 ? -1 : 0;
+		if (add_entry(b, it, &c, has, err) < 0)
+			return -1;
+		count(b, it);
+	}
+	drop_first(b);
+	return 1;
+}
+
+int encode_step(struct backup *b, struct err *err)
+{
+	int did = 0;
+	struct item *it;
+
+	while ((it = b->encode_at) != NULL && it->decided && it->bundled) {
+		int r = encode_item(b, it, err);
+
+		if (r < 0)
+			return -1;
+		if (r == 0)
+			return did;
+		did = 1;
+	}
+	if (it != NULL && !it->decided && it != b->merge_at && b->items >= ITEMS_MAX) {
+		merge_force(b, it);
+		did = 1;
+	}
+	return did;
+}

@@ -1,0 +1,92 @@
+#include <stdlib.h>
+
+#include "agent/engine/backup_internal.h"
+#include "agent/engine/links.h"
+#include "repo/base/mem.h"
+
+#define SLOTS 32768u
+#define USED_MAX (SLOTS / 4 * 3)
+
+struct link {
+	uint64_t dev, ino;
+	bool used, has_content;
+	struct content content;
+};
+
+struct links {
+	unsigned used;
+	struct link slots[SLOTS];
+};
+
+struct links *links_new(struct err *err)
+{
+	return mem_zalloc(sizeof(struct links), "the table of hard links", err);
+}
+
+static void forget_all(struct links *l)
+{
+	for (unsigned i = 0; i < SLOTS; i++) {
+		if (l->slots[i].has_content)
+			content_release(&l->slots[i].content);
+		l->slots[i].used = l->slots[i].has_content = false;
+	}
+	l->used = 0;
+}
+
+void links_free(struct links *l)
+{
+	if (l == NULL)
+		return;
+	forget_all(l);
+	free(l);
+}
+
+static const struct link *find(const struct links *l, uint64_t dev, uint64_t ino)
+{
+	uint64_t h = (ino * 0x9e3779b97f4a7c15u) ^ dev;
+	unsigned i = (unsigned)(h >> 32) % SLOTS;
+
+	while (l->slots[i].used && (l->slots[i].dev != dev || l->slots[i].ino != ino))
+		i = (i + 1) % SLOTS;
+	return &l->slots[i];
+}
+
+bool links_seen(const struct links *l, uint64_t dev, uint64_t ino)
+{
+	return find(l, dev, ino)->used;
+}
+
+void links_add(struct links *l, uint64_t dev, uint64_t ino)
+{
+	if (l->used == USED_MAX)
+		forget_all(l);
+
+	struct link *k = (struct link *)find(l, dev, ino);
+
+	if (k->used)
+		return;
+	*k = (struct link){ .dev = dev, .ino = ino, .used = true };
+	l->used++;
+}
+
+void links_put(struct links *l, uint64_t dev, uint64_t ino, struct content *c)
+{
+	struct link *k = (struct link *)find(l, dev, ino);
+
+	if (!k->used) {
+		content_release(c);
+		return;
+	}
+	if (k->has_content)
+		content_release(&k->content);
+	k->content = *c;
+	k->has_content = true;
+	*c = (struct content){ .kind = CONTENT_NONE };
+}
+
+const struct content *links_get(const struct links *l, uint64_t dev, uint64_t ino)
+{
+	const struct link *k = find(l, dev, ino);
+
+	return k->used && k->has_content ? &k->content : NULL;
+}

@@ -1,0 +1,384 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/engine/backup_internal.h"
+#include "agent/engine/links.h"
+#include "repo/base/bytes.h"
+#include "repo/base/mem.h"
+
+/*
+ * Compares the items with the parent's state, both being in one order.  What
+ * is new or has changed is read; what is the same keeps its content, and
+ * where a whole catalog leaf of the parent is the same it is carried over by
+ * its id.  That can be said only when the merge has come to the leaf's end, so
+ * its items wait undecided until then, or until something makes it dirty.
+ */
+
+/* Regular files after which it is decided whether inode numbers count. */
+#define INODE_SAMPLE 1000u
+/* As many with their inode unchanged settle it at once. */
+#define INODE_PROOF 100u
+
+void group_unref(struct group *g)
+{
+	if (--g->refs == 0)
+		free(g);
+}
+
+/* Encode it anew: what the state does not say is read again. */
+static void decide_anew(struct backup *b, struct item *it)
+{
+	it->carry = false;
+	it->decided = true;
+	/* A state says that bytes stand in the catalog, not which. */
+	bool content = it->state.content.kind == FMT_CONTENT_INLINE &&
+	    (it->state.bits & FMT_STATE_CONTENT);
+
+	item_submit_fetch(b, it, content);
+}
+
+void group_spoil(struct backup *b, struct group *g)
+{
+	if (g == NULL || g->dirty)
+		return;
+	g->dirty = true;
+	for (struct item *it = g->items; it != NULL; it = it->same_next)
+		decide_anew(b, it);
+	g->items = NULL;
+	g->tail = &g->items;
+}
+
+static void group_close(struct group *g)
+{
+	if (g == NULL)
+		return;
+	g->closed = true;
+	if (!g->dirty) {
+		for (struct item *it = g->items; it != NULL; it = it->same_next) {
+			it->carry = true;
+			it->decided = true;
+		}
+	}
+	group_unref(g);
+}
+
+/* Step the state to its next entry. */
+static int state_step(struct backup *b, struct err *err)
+{
+	int r = archive_state_next(b->state, &b->at, err);
+
+	if (r < 0)
+		return err_wrap(err, "cannot read the parent's state");
+	b->state_more = r == 0;
+	/* The last leaf stays open: what comes behind it belongs into it. */
+	if (r == 1)
+		return 0;
+	if (b->at.leaf == NULL && b->at_group == NULL)
+		return err_set(err, ERR_CORRUPT, "the parent's state names no catalog leaf first");
+	if (b->at.leaf != NULL) {
+		struct group *g = mem_zalloc(sizeof(*g), "a leaf's entries", err);
+
+		if (g == NULL)
+			return -1;
+		group_close(b->at_group);
+		memcpy(g->leaf, b->at.leaf, sizeof(g->leaf));
+		g->refs = 1;
+		g->tail = &g->items;
+		/* Without R3 no catalog page may be taken over unread; zeros mark a
+		 * leaf that holds what the state does not tell. */
+		g->dirty = !b->carry || bytes_are_zero(g->leaf, sizeof(g->leaf));
+		b->at_group = g;
+	}
+	return 0;
+}
+
+int merge_begin(struct backup *b, const struct store_snapshot *parent, struct err *err)
+{
+	struct archive_ref root;
+
+	b->inode_rule = 1;
+	if (parent == NULL)
+		return 0;
+	b->inode_rule = 0;
+	memcpy(root.id, parent->state.id, sizeof(root.id));
+	root.level = parent->state.level;
+	root.entries = parent->state.entries;
+	b->state = archive_state_open(&b->io, &root, err);
+	if (b->state == NULL)
+		return -1;
+	return state_step(b, err);
+}
+
+/* Order of an item against the state's next entry. */
+static int item_cmp(const struct item *it, const struct archive_state_item *at)
+{
+	uint64_t stack[128];
+	uint64_t *h = stack;
+	unsigned n = it->dir->depth, i;
+	int c = 0;
+
+	if (n > sizeof(stack) / sizeof(stack[0])) {
+		h = malloc(n * sizeof(*h));
+		if (h == NULL)
+			return -1; /* taken for new: read, never lost */
+	}
+	i = n;
+	for (const struct dir *d = it->dir; d->parent != NULL; d = d->parent)
+		h[--i] = d->h;
+	for (i = 0; i < n && i < at->ndir && c == 0; i++)
+		c = h[i] < at->dir[i] ? -1 : h[i] > at->dir[i];
+	if (c == 0 && n != at->ndir)
+		c = n < at->ndir ? -1 : 1;
+	if (c == 0)
+		c = it->h < at->entry.h ? -1 : it->h > at->entry.h;
+	if (h != stack)
+		free(h);
+	return c;
+}
+
+/* R3 does not hold: are all chunks that the state names still there? */
+static int all_present(struct backup *b, const struct fmt_content *c, struct err *err)
+{
+	struct fmt_run run;
+	int r = 0;
+
+	if (b->carry || b->ss == NULL)
+		return 0;
+	if (c->kind == FMT_CONTENT_SLICE)
+		return store_present(b->ss, c->id, err);
+	if (c->kind == FMT_CONTENT_RUNS) {
+		struct fmt_list list = c->runs;
+
+		while (r == 0 && fmt_run_next(&list, &run) == 0)
+			if (run.kind == FMT_RUN_CHUNK)
+				r = store_present(b->ss, run.id, err);
+		return r;
+	}
+	/* A map's pages would have to be followed: reading the file is as sure. */
+	return c->kind == FMT_CONTENT_MAP ? 1 : 0;
+}
+
+/* Keep the state's entry: what it borrows is gone with the next step. */
+static int keep_state(struct item *it, const struct fmt_state_entry *e, struct err *err)
+{
+	const struct fmt_content *c = &e->content;
+	size_t idlen = c->id != NULL && (c->kind == FMT_CONTENT_SLICE ||
+	    c->kind == FMT_CONTENT_MAP) ? FMT_ID_LEN : 0;
+	size_t runs = c->kind == FMT_CONTENT_RUNS ? c->runs.len : 0;
+
+	it->state = *e;
+	if (!(e->bits & FMT_STATE_CONTENT) || idlen + runs == 0)
+		return 0;
+	it->state_bytes = malloc(idlen + runs);
+	if (it->state_bytes == NULL)
+		return err_nomem(err, "a file's chunk list");
+	if (idlen > 0) {
+		memcpy(it->state_bytes, c->id, idlen);
+		it->state.content.id = it->state_bytes;
+	}
+	if (runs > 0) {
+		memcpy(it->state_bytes, c->runs.p, runs);
+		it->state.content.runs.p = it->state_bytes;
+	}
+	return 0;
+}
+
+/* It has to be read, whole. */
+static void read_item(struct backup *b, struct item *it, enum item_class class)
+{
+	it->class = class;
+	it->decided = true;
+	if (it->gone || it->type == 0)
+		return;
+	if (it->type == FMT_FILE && it->nlink > 1) {
+		if (links_seen(b->links, it->dev, it->ino)) {
+			it->linked = true;
+			if (!it->fetched)
+				item_submit_fetch(b, it, false);
+			return;
+		}
+		links_add(b->links, it->dev, it->ino);
+	}
+	if (!it->fetched || (it->type == FMT_FILE && it->content.kind == CONTENT_NONE &&
+	    !(it->bits & FMT_UNREAD)))
+		item_submit_fetch(b, it, true);
+}
+
+static void settle_same(struct backup *b, struct item *it)
+{
+	struct group *g = it->group;
+
+	it->class = ITEM_SAME;
+	if (it->type == FMT_FILE && it->nlink > 1 && !links_seen(b->links, it->dev, it->ino))
+		links_add(b->links, it->dev, it->ino);
+	if (g->dirty) {
+		decide_anew(b, it);
+		return;
+	}
+	it->same_next = NULL;
+	*g->tail = it;
+	g->tail = &it->same_next;
+	/* The rule about inodes can settle items after their leaf has ended. */
+	if (g->closed) {
+		it->carry = true;
+		it->decided = true;
+	}
+}
+
+static void settle_changed(struct backup *b, struct item *it)
+{
+	group_spoil(b, it->group);
+	read_item(b, it, ITEM_CHANGED);
+}
+
+/* Decide the items that waited for the rule about inodes. */
+static void settle_waiting(struct backup *b)
+{
+	while (b->waiting_first != NULL) {
+		struct item *it = b->waiting_first;
+
+		b->waiting_first = it->wait_next;
+		it->waits_inode = false;
+		if (b->inode_rule == 2)
+			settle_same(b, it);
+		else
+			settle_changed(b, it);
+	}
+	b->waiting_tail = &b->waiting_first;
+}
+
+static void set_inode_rule(struct backup *b, int rule)
+{
+	b->inode_rule = rule;
+	if (rule == 2)
+		b->res->flags |= STORE_INODES_IGNORED;
+	settle_waiting(b);
+}
+
+/* The item has the same place as the state's entry: is it the same? */
+static int settle_match(struct backup *b, struct item *it, struct err *err)
+{
+	const struct fmt_state_entry *e = &b->at.entry;
+	unsigned same = fmt_digest_same(it->digest, e->digest);
+	int present;
+
+	it->group = b->at_group;
+	it->group->refs++;
+	it->group->matched++;
+	if (b->opt->ignore_ctime)
+		same |= FMT_SAME_CTIME;
+	if (it->type == FMT_FILE && b->inode_rule == 0 &&
+	    (same & FMT_SAME_DATA) && (same & FMT_SAME_CTIME)) {
+		b->inode_seen++;
+		b->inode_moved += !(same & FMT_SAME_INODE);
+	}
+	if (b->inode_rule == 2)
+		same |= FMT_SAME_INODE;
+	if (it->gone || it->type != e->type || (e->bits & FMT_NO_CARRY) ||
+	    !(same & FMT_SAME_DATA) || !(same & FMT_SAME_CTIME) ||
+	    (!(same & FMT_SAME_INODE) && b->inode_rule == 1)) {
+		settle_changed(b, it);
+		return 0;
+	}
+	present = (e->bits & FMT_STATE_CONTENT) ? all_present(b, &e->content, err) : 0;
+	if (present != 0) {
+		if (present > 0)
+			settle_changed(b, it);
+		return present < 0 ? -1 : 0;
+	}
+	if (keep_state(it, e, err) < 0)
+		return -1;
+	if (!(same & FMT_SAME_INODE)) {
+		it->waits_inode = true;
+		it->wait_next = NULL;
+		*b->waiting_tail = it;
+		b->waiting_tail = &it->wait_next;
+	} else {
+		settle_same(b, it);
+	}
+	if (b->inode_rule == 0) {
+		if (b->inode_seen - b->inode_moved >= INODE_PROOF)
+			set_inode_rule(b, 1);
+		else if (b->inode_seen >= INODE_SAMPLE)
+			set_inode_rule(b, 2);
+	}
+	return 0;
+}
+
+static int merge_item(struct backup *b, struct item *it, struct err *err)
+{
+	if (it->no_state) {
+		group_spoil(b, b->at_group);
+		read_item(b, it, ITEM_NEW);
+		return 0;
+	}
+	while (b->state_more) {
+		int c = item_cmp(it, &b->at);
+
+		if (c < 0)
+			break;
+		if (c == 0)
+			return settle_match(b, it, err) < 0 ? -1 : state_step(b, err);
+		/* The state's entry is no more. */
+		group_spoil(b, b->at_group);
+		if (state_step(b, err) < 0)
+			return -1;
+	}
+	group_spoil(b, b->at_group);
+	read_item(b, it, ITEM_NEW);
+	return 0;
+}
+
+/* Settle the rule by what was seen so far. */
+static void settle_by_majority(struct backup *b)
+{
+	set_inode_rule(b, 2 * b->inode_moved > b->inode_seen ? 2 : 1);
+}
+
+void merge_force(struct backup *b, struct item *it)
+{
+	if (it->waits_inode)
+		settle_by_majority(b);
+	else
+		group_spoil(b, it->group);
+}
+
+/* The walk is over: nothing of the rest of the state is there any more. */
+static int merge_end(struct backup *b, struct err *err)
+{
+	b->merge_ended = true;
+	while (b->state_more) {
+		group_spoil(b, b->at_group);
+		if (state_step(b, err) < 0)
+			return -1;
+	}
+	if (b->inode_rule == 0)
+		settle_by_majority(b);
+	group_close(b->at_group);
+	b->at_group = NULL;
+	return 0;
+}
+
+int merge_step(struct backup *b, struct err *err)
+{
+	int did = 0;
+	struct item *it;
+
+	while ((it = b->merge_at) != NULL) {
+		if (!atomic_load_explicit(&it->looked, memory_order_acquire))
+			return did;
+		/* Reading is held back while much small content waits. */
+		if (atomic_load(&b->held) > b->held_max)
+			return did;
+		if (merge_item(b, it, err) < 0)
+			return -1;
+		did = 1;
+		backup_advance(b, &b->merge_at);
+	}
+	if (!b->merge_ended && backup_walk_over(b, &b->merge_at)) {
+		did = 1;
+		if (merge_end(b, err) < 0)
+			return -1;
+	}
+	return did;
+}

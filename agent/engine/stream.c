@@ -1,0 +1,507 @@
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/engine/backup_internal.h"
+#include "repo/base/mem.h"
+
+/*
+ * A long source is read into a few buffers, several reads ahead.  The thread
+ * that runs the stream cuts what has arrived and queues each chunk as an
+ * urgent task; it retires them in order and hands their runs to the sink.
+ * While it waits for a buffer or a chunk it stores chunks itself.
+ *
+ * A buffer has a hold in front of its read area: what could not be decided at
+ * the end of one buffer is copied before the next one's bytes, so every chunk
+ * is contiguous and every read begins at an aligned address.
+ */
+
+#define READ_AREA (4u << 20)
+#define PAGE 4096u
+#define BUFFERS_MAX 16u
+#define SLOTS 128u
+
+enum buffer_state { BUFFER_FREE, BUFFER_READING, BUFFER_FULL, BUFFER_CUT };
+
+struct buffer {
+	uint8_t *p;         /* hold, then READ_AREA bytes */
+	unsigned chunks;    /* being stored out of it */
+	enum buffer_state state;
+	struct io_op op;
+	bool arrived;
+	/* What it is reading. */
+	uint64_t off;
+	size_t len;
+	bool first, last;   /* of a part of the source */
+};
+
+/* One run of the result; a chunk is a task until it is stored. */
+struct slot {
+	struct pool_task task;
+	struct stream *s;
+	struct buffer *buffer;
+	const uint8_t *p;
+	struct fmt_run run;
+	bool done, failed;
+};
+
+struct stream {
+	struct backup *b;
+	unsigned self;
+	const struct stream_source *src;
+	int (*sink)(void *ctx, const struct fmt_run *run, struct err *err);
+	void *sink_ctx;
+	struct split split;
+	struct io *io;      /* NULL: a pipe */
+	struct buffer buffers[BUFFERS_MAX];
+	unsigned nbuffers, next_read, next_cut;
+	size_t hold, area;
+	struct slot *slots; /* a ring in order */
+	unsigned head, used;
+	pthread_mutex_t lock; /* of slots' done, buffers' chunks, and err */
+	pthread_cond_t done;
+	struct err err;
+	struct buffer *cutting;
+	/* The part being read ahead. */
+	uint64_t part_off, part_left;
+	bool part_first, ended;
+	/* A hole found by the reader, told when the cutter comes to it. */
+	size_t kept;        /* bytes in front of the next buffer's area */
+	struct stream_result *res;
+};
+
+static void store_chunk(struct pool_task *task, unsigned self)
+{
+	struct slot *sl = (struct slot *)((char *)task - offsetof(struct slot, task));
+	struct stream *s = sl->s;
+	struct err err = ERR_INIT;
+	int r = backup_put(s->b, self, STORE_DATA, sl->p, sl->run.len, sl->run.id, &err);
+
+	pthread_mutex_lock(&s->lock);
+	sl->done = true;
+	sl->failed = r < 0;
+	if (r < 0 && s->err.class == ERR_NONE)
+		s->err = err;
+	if (--sl->buffer->chunks == 0 && sl->buffer->state == BUFFER_CUT)
+		sl->buffer->state = BUFFER_FREE;
+	pthread_cond_signal(&s->done);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Hand finished runs to the sink, in order. */
+static int retire(struct stream *s, struct err *err)
+{
+	for (;;) {
+		pthread_mutex_lock(&s->lock);
+		struct slot *sl = &s->slots[s->head];
+		bool ready = s->used > 0 && sl->done;
+		bool failed = s->err.class != ERR_NONE;
+
+		if (failed && err != NULL)
+			*err = s->err;
+		pthread_mutex_unlock(&s->lock);
+		if (failed)
+			return -1;
+		if (!ready)
+			return 0;
+		if (s->sink(s->sink_ctx, &sl->run, err) < 0)
+			return -1;
+		s->res->size += sl->run.len;
+		atomic_fetch_add(&s->b->e->progress.bytes_done, sl->run.len);
+		s->head = (s->head + 1) % SLOTS;
+		s->used--;
+	}
+}
+
+/* Let some chunk be finished: by doing one, or by waiting for one. */
+static void progress(struct stream *s)
+{
+	if (pool_help(s->b->e->pool, s->self))
+		return;
+	pthread_mutex_lock(&s->lock);
+	bool waiting = s->used > 0 && !s->slots[s->head].done;
+
+	if (waiting)
+		pthread_cond_wait(&s->done, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static int take_slot(struct stream *s, struct slot **ret, struct err *err)
+{
+	if (engine_cancelled(s->b->e))
+		return err_set(err, ERR_CANCELLED, "stopped on request");
+	if (retire(s, err) < 0)
+		return -1;
+	while (s->used == SLOTS) {
+		progress(s);
+		if (retire(s, err) < 0)
+			return -1;
+	}
+	*ret = &s->slots[(s->head + s->used) % SLOTS];
+	**ret = (struct slot){ .s = s };
+	return 0;
+}
+
+static int emit_run(struct stream *s, uint8_t kind, uint64_t len, struct err *err)
+{
+	struct slot *sl;
+
+	if (take_slot(s, &sl, err) < 0)
+		return -1;
+	sl->run = (struct fmt_run){ .kind = kind, .len = len };
+	sl->done = true;
+	s->used++;
+	return 0;
+}
+
+static int on_chunk(void *ctx, const uint8_t *p, size_t len, struct err *err)
+{
+	struct stream *s = ctx;
+	struct slot *sl;
+
+	if (take_slot(s, &sl, err) < 0)
+		return -1;
+	sl->run = (struct fmt_run){ .kind = FMT_RUN_CHUNK, .len = len };
+	sl->p = p;
+	sl->buffer = s->cutting;
+	sl->task.fn = store_chunk;
+	pthread_mutex_lock(&s->lock);
+	s->cutting->chunks++;
+	s->used++;
+	pthread_mutex_unlock(&s->lock);
+	pool_submit(s->b->e->pool, &sl->task, true);
+	return 0;
+}
+
+static int on_zero(void *ctx, uint64_t len, struct err *err)
+{
+	return emit_run(ctx, FMT_RUN_ZEROS, len, err);
+}
+
+/* --- reading -----------------------------------------------------------------------*/
+
+static int pipe_fill(struct stream *s, struct buffer *bf, struct err *err)
+{
+	size_t got = 0;
+
+	while (got < s->area) {
+		ssize_t n = read(s->src->fd, bf->p + s->hold + got, s->area - got);
+
+		if (n < 0 && errno == EINTR && !engine_cancelled(s->b->e))
+			continue;
+		if (n < 0) {
+			err_sys(err, errno, "cannot read the input");
+			return 1;
+		}
+		if (n == 0)
+			break;
+		got += (size_t)n;
+	}
+	bf->op.result = (ssize_t)got;
+	bf->arrived = true;
+	bf->last = got < s->area;
+	s->ended = bf->last;
+	return 0;
+}
+
+/* Find the next piece to read.  1 when there is none. */
+static int next_piece(struct stream *s, uint64_t *ret_hole, struct err *err)
+{
+	*ret_hole = 0;
+	if (s->part_left > 0)
+		return 0;
+	if (s->ended)
+		return 1;
+	s->part_first = true;
+	if (s->src->next == NULL) {
+		s->ended = true;
+		s->part_off = 0;
+		s->part_left = s->src->size;
+		return s->part_left > 0 ? 0 : 1;
+	}
+
+	bool hole = false;
+	int r = s->src->next(s->src->ctx, &s->part_off, &s->part_left, &hole, err);
+
+	if (r != 0) {
+		s->ended = r > 0;
+		return r;
+	}
+	if (hole) {
+		*ret_hole = s->part_left;
+		s->part_left = 0;
+	}
+	return 0;
+}
+
+/* Start one read into bf, or make it stand for a hole.  1: nothing is left. */
+static int start_read(struct stream *s, struct buffer *bf, struct err *err)
+{
+	uint64_t hole;
+
+	bf->arrived = false;
+	bf->chunks = 0;
+	if (s->src->pipe) {
+		int r = s->ended ? 1 : 0;
+
+		if (r == 0) {
+			bf->state = BUFFER_READING;
+			bf->first = false;
+			r = pipe_fill(s, bf, err) == 0 ? 0 : 2;
+		}
+		return r;
+	}
+
+	int r = next_piece(s, &hole, err);
+
+	if (r != 0)
+		return r;
+	bf->state = BUFFER_READING;
+	bf->off = s->part_off;
+	if (hole > 0) {
+		bf->len = 0;
+		bf->arrived = true;
+		bf->off = hole;
+		return 0;
+	}
+	bf->len = s->part_left < s->area ? (size_t)s->part_left : s->area;
+	bf->first = s->part_first;
+	bf->last = bf->len == s->part_left;
+	s->part_first = false;
+	s->part_off += bf->len;
+	s->part_left -= bf->len;
+
+	/* O_DIRECT wants whole blocks: the end is asked for in full. */
+	size_t ask = s->src->direct ? (bf->len + PAGE - 1) / PAGE * PAGE : bf->len;
+
+	bf->op = (struct io_op){
+		.kind = IO_READ, .fd = s->src->fd, .off = bf->off,
+		.buf = bf->p + s->hold, .len = ask, .user = bf,
+	};
+	return io_start(s->io, &bf->op, err);
+}
+
+static bool buffer_free(struct stream *s, struct buffer *bf)
+{
+	pthread_mutex_lock(&s->lock);
+	bool is_free = bf->state == BUFFER_FREE;
+	pthread_mutex_unlock(&s->lock);
+	return is_free;
+}
+
+/* Start all reads that there are buffers for.  Reads go round the ring. */
+static int read_ahead(struct stream *s, struct err *err)
+{
+	/* One buffer stays back: the cutter copies its hold into the next. */
+	while (buffer_free(s, &s->buffers[s->next_read])) {
+		int r = start_read(s, &s->buffers[s->next_read], err);
+
+		if (r != 0)
+			return r;
+		s->next_read = (s->next_read + 1) % s->nbuffers;
+		if (s->src->pipe)
+			break;
+	}
+	return 0;
+}
+
+static int wait_arrival(struct stream *s, struct buffer *bf, struct err *err)
+{
+	while (!bf->arrived) {
+		struct io_op *op;
+
+		if (io_wait(s->io, &op, err) != 0)
+			return -1;
+		((struct buffer *)op->user)->arrived = true;
+	}
+	return 0;
+}
+
+/* --- cutting --------------------------------------------------------------------------*/
+
+static int cut_buffer(struct stream *s, struct buffer *bf, struct err *err)
+{
+	size_t n = (size_t)bf->op.result;
+	bool last = bf->last;
+
+	if (!s->src->pipe) {
+		if (n > bf->len)
+			n = bf->len;
+		if (n < bf->len) {
+			/* The source has become shorter: this is its end. */
+			s->res->short_read = true;
+			s->ended = last = true;
+			s->part_left = 0;
+		}
+	}
+	s->res->read += n;
+	atomic_fetch_add(&s->b->e->progress.bytes_read, n);
+
+	const uint8_t *p = bf->p + s->hold - s->kept;
+	size_t used;
+
+	s->cutting = bf;
+	if (split_feed(&s->split, p, s->kept + n, bf->off - s->kept, last, &used, err) < 0)
+		return -1;
+
+	size_t rest = s->kept + n - used;
+
+	if (last) {
+		s->kept = 0;
+	} else {
+		/* The next buffer's hold is its own: nothing stores from there. */
+		struct buffer *next = &s->buffers[(s->next_cut + 1) % s->nbuffers];
+
+		while (next->state == BUFFER_CUT && !buffer_free(s, next)) {
+			progress(s);
+			if (retire(s, err) < 0)
+				return -1;
+		}
+		memcpy(next->p + s->hold - rest, p + used, rest);
+		s->kept = rest;
+	}
+	if (s->src->pipe)
+		s->buffers[(s->next_cut + 1) % s->nbuffers].off = bf->off + n;
+	return 0;
+}
+
+static void buffer_cut(struct stream *s, struct buffer *bf)
+{
+	pthread_mutex_lock(&s->lock);
+	bf->state = bf->chunks == 0 ? BUFFER_FREE : BUFFER_CUT;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static int stream_run(struct stream *s, struct err *err)
+{
+	for (;;) {
+		int r = read_ahead(s, err);
+
+		if (r < 0 || r == 2)
+			return r < 0 ? -1 : 1;
+
+		struct buffer *bf = &s->buffers[s->next_cut];
+
+		if (bf->state != BUFFER_READING) {
+			if (r == 1 || s->ended)
+				break;
+			progress(s);
+			if (retire(s, err) < 0)
+				return -1;
+			continue;
+		}
+		if (wait_arrival(s, bf, err) < 0)
+			return -1;
+		if (!s->src->pipe && bf->len == 0) {
+			/* A hole; the part before it ended with its last buffer. */
+			if (emit_run(s, FMT_RUN_HOLE, bf->off, err) < 0)
+				return -1;
+		} else if (bf->op.result < 0) {
+			err_sys(err, (int)-bf->op.result, "cannot read it at byte %llu",
+			    (unsigned long long)bf->off);
+			return 1;
+		} else if (cut_buffer(s, bf, err) < 0) {
+			return -1;
+		}
+		buffer_cut(s, bf);
+		s->next_cut = (s->next_cut + 1) % s->nbuffers;
+		if (s->res->short_read)
+			break;
+	}
+	while (s->used > 0) {
+		if (retire(s, err) < 0)
+			return -1;
+		if (s->used > 0)
+			progress(s);
+	}
+	return 0;
+}
+
+/* Wait for every task that names this stream. */
+static void drain(struct stream *s)
+{
+	struct io_op *op;
+
+	while (s->io != NULL && io_wait(s->io, &op, NULL) == 0)
+		;
+	for (unsigned i = 0; i < s->used; i++) {
+		struct slot *sl = &s->slots[(s->head + i) % SLOTS];
+
+		for (;;) {
+			pthread_mutex_lock(&s->lock);
+			bool done = sl->done;
+			pthread_mutex_unlock(&s->lock);
+			if (done)
+				break;
+			if (pool_help(s->b->e->pool, s->self))
+				continue;
+			pthread_mutex_lock(&s->lock);
+			if (!sl->done)
+				pthread_cond_wait(&s->done, &s->lock);
+			pthread_mutex_unlock(&s->lock);
+		}
+	}
+}
+
+static int stream_open(struct stream *s, enum chunker_mode mode, struct err *err)
+{
+	struct backup *b = s->b;
+	bool block = mode == CHUNKER_BLOCK;
+
+	s->split = (struct split){
+		.chunker = block ? b->block : b->stream,
+		.max = block ? b->block_max : b->stream_max,
+		.zeros = block || b->stream_avg < SPLIT_GRAIN ? SPLIT_GRAIN :
+		    b->stream_avg / SPLIT_GRAIN * SPLIT_GRAIN,
+		.chunk = on_chunk, .zero = on_zero, .ctx = s,
+	};
+	s->hold = (split_hold(&s->split) + PAGE - 1) / PAGE * PAGE;
+	s->area = b->e->budget.read >= ((size_t)96 << 20) ? READ_AREA : READ_AREA / 2;
+	s->slots = mem_array(SLOTS, sizeof(*s->slots), "a stream", err);
+	if (s->slots == NULL)
+		return -1;
+
+	size_t each = s->hold + s->area;
+	size_t n = b->e->budget.read / 2 / each;
+
+	n = n < 3 ? 3 : n > BUFFERS_MAX ? BUFFERS_MAX : n;
+	for (; s->nbuffers < n; s->nbuffers++) {
+		s->buffers[s->nbuffers].p = mem_pages(each, "a read buffer", err);
+		if (s->buffers[s->nbuffers].p == NULL)
+			return -1;
+	}
+	if (!s->src->pipe)
+		s->io = io_new(b->e->io, (unsigned)n, err);
+	return s->src->pipe || s->io != NULL ? 0 : -1;
+}
+
+int stream_store(struct backup *b, unsigned self, const struct stream_source *src,
+    enum chunker_mode mode,
+    int (*sink)(void *ctx, const struct fmt_run *run, struct err *err),
+    void *ctx, struct stream_result *ret, struct err *err)
+{
+	struct stream s = {
+		.b = b, .self = self, .src = src, .sink = sink, .sink_ctx = ctx,
+		.res = ret,
+	};
+
+	*ret = (struct stream_result){ 0 };
+	pthread_mutex_init(&s.lock, NULL);
+	pthread_cond_init(&s.done, NULL);
+
+	int r = stream_open(&s, mode, err);
+
+	if (r == 0) {
+		r = stream_run(&s, err);
+		drain(&s);
+	}
+	io_free(s.io);
+	for (unsigned i = 0; i < s.nbuffers; i++)
+		mem_pages_free(s.buffers[i].p, s.hold + s.area);
+	free(s.slots);
+	pthread_cond_destroy(&s.done);
+	pthread_mutex_destroy(&s.lock);
+	return r;
+}
