@@ -119,6 +119,9 @@ struct store_worker;
 struct store_worker *store_worker_new(struct store *st, enum zip_level level,
     size_t max_plain, const char *domain, struct err *err);
 void store_worker_free(struct store_worker *w);
+/* The id that a blob of these bytes has in w's domain. */
+void store_blob_id(const struct store_worker *w, enum store_kind kind,
+    const void *data, size_t len, uint8_t ret_id[STORE_ID_LEN]);
 /* Bytes that such a worker holds. */
 size_t store_worker_memory(enum zip_level level, size_t max_plain);
 
