@@ -27,23 +27,41 @@ static uint64_t pow_fraction(uint64_t q, uint32_t n)
 }
 
 /*
- * The threshold whose chunks are excess places longer than the minimum on
- * average, with places of them tested before the cut is forced.  If each place
- * cuts with p = threshold / 2^64 and q = 1 - p, that mean is
- *	q + q^2 + ... + q^places = q (1 - q^places) / p,
- * which falls as p grows: find the largest p with q (1 - q^places) >= excess p.
+ * If each of n places cuts with p / 2^64, return p times the mean number of
+ * places passed before a cut or the end: q + q^2 + ... + q^n = q (1 - q^n) / p.
+ * ret_left is the chance that there is no cut.
  */
-static uint64_t solve_threshold(uint32_t excess, uint32_t places)
+static uint64_t passed(uint64_t p, uint32_t n, uint64_t *ret_left)
+{
+	uint64_t q = 0 - p;
+
+	*ret_left = pow_fraction(q, n);
+	return mul_hi(q, ~*ret_left);
+}
+
+/*
+ * The largest threshold whose chunks are still excess places longer than the
+ * minimum on average, with strict places tested against it and loose ones
+ * against CHUNKER_LOOSER times it before the cut is forced.
+ */
+static uint64_t solve_threshold(uint32_t excess, uint32_t strict,
+    uint32_t loose)
 {
 	uint64_t p = 0;
 
-	if (excess == 0 || places == 0)
+	if (excess == 0)
 		return UINT64_MAX;
 	for (int bit = 63; bit >= 0; bit--) {
 		uint64_t t = p | (uint64_t)1 << bit;
-		uint64_t q = 0 - t;
-		uint64_t mean = mul_hi(q, ~pow_fraction(q, places));
+		uint64_t left, end;
+		uint64_t mean = passed(t, strict, &left);
 
+		if (loose > 0 && t > UINT64_MAX / CHUNKER_LOOSER)
+			continue;
+		if (loose > 0) {
+			mean += mul_hi(left, passed(t * CHUNKER_LOOSER, loose,
+			    &end)) / CHUNKER_LOOSER;
+		}
 		if ((unsigned __int128)excess * t <= mean)
 			p = t;
 	}
@@ -66,8 +84,13 @@ int chunker_params_default(enum chunker_mode mode, uint32_t avg,
 	ret_params->avg = avg;
 	ret_params->min = min;
 	ret_params->max = max;
-	ret_params->threshold =
-	    solve_threshold((avg - min) / unit, (max - min) / unit);
+	if (mode == CHUNKER_STREAM) {
+		ret_params->threshold = solve_threshold(avg - min, avg - min,
+		    max - avg);
+	} else {
+		ret_params->threshold = solve_threshold((avg - min) / unit,
+		    (max - min) / unit, 0);
+	}
 	return 0;
 }
 
@@ -153,8 +176,10 @@ int chunker_init_path(struct chunker *c, enum chunker_mode mode,
 		return -1;
 	memset(c, 0, sizeof(*c));
 	c->scan = scan;
-	c->threshold = params->threshold;
+	c->strict = params->threshold;
+	c->loose = params->threshold;
 	c->min = params->min;
+	c->turn = params->max;
 	c->max = params->max;
 	c->mode = mode;
 	c->path = path;
@@ -162,6 +187,9 @@ int chunker_init_path(struct chunker *c, enum chunker_mode mode,
 		init_block(c, key + 16);
 		return 0;
 	}
+	c->turn = params->avg;
+	c->loose = params->threshold > UINT64_MAX / CHUNKER_LOOSER ?
+	    UINT64_MAX : params->threshold * CHUNKER_LOOSER;
 	chunker_aes_expand(c->rk, key);
 	if (path == CHUNKER_PATH_SCALAR)
 		chunker_aes_tables(c->t.te);
@@ -180,13 +208,15 @@ size_t chunker_next(const struct chunker *c, const uint8_t *p, size_t len,
 	size_t unit = c->mode == CHUNKER_BLOCK ? CHUNKER_BLOCK_LEN : 1;
 	/* At max the cut is forced, so nothing is computed there. */
 	size_t to = len < c->max ? len - len % unit : c->max - unit;
+	size_t mid = to < c->turn ? to : c->turn - unit;
+	size_t n = 0;
 
-	if (to >= c->min) {
-		size_t cut = c->scan(c, p, c->min, to);
-
-		if (cut != 0)
-			return cut;
-	}
+	if (mid >= c->min)
+		n = c->scan(c, p, c->min, mid, c->strict);
+	if (n == 0 && to >= c->turn)
+		n = c->scan(c, p, c->turn, to, c->loose);
+	if (n != 0)
+		return n;
 	if (len >= c->max)
 		return c->max;
 	return final ? len : 0;

@@ -23,6 +23,9 @@
 #define CHUNKER_AVG_MIN 4096u
 #define CHUNKER_AVG_MAX (2u << 20)
 
+/* In stream mode a cut is this many times as likely from avg on as before. */
+#define CHUNKER_LOOSER 64u
+
 /* The grain of block mode: its cuts are multiples of this many bytes. */
 #define CHUNKER_BLOCK_LEN 4096u
 
@@ -33,8 +36,9 @@ enum chunker_mode {
 
 /*
  * Sizes in bytes.  A place is cut if the first eight bytes of its
- * pseudo-random value, as a little-endian number, are below threshold.  These
- * four numbers and the mode are all that a repository has to remember.
+ * pseudo-random value, as a little-endian number, are below a limit: threshold,
+ * and in stream mode CHUNKER_LOOSER times that from avg on.  These four numbers
+ * and the mode are all that a repository has to remember.
  */
 struct chunker_params {
 	uint32_t avg;
@@ -56,9 +60,9 @@ enum chunker_path {
 
 struct chunker;
 
-/* The first cut of p in [from, to], both allowed as lengths; 0 if none. */
+/* The first length from, ..., to at which p is cut below limit; 0 if none. */
 typedef size_t chunker_scan_fn(const struct chunker *c, const uint8_t *p,
-    size_t from, size_t to);
+    size_t from, size_t to, uint64_t limit);
 
 /*
  * A key made ready.  The caller provides the memory; the fields are private.
@@ -73,8 +77,10 @@ struct chunker {
 		uint8_t pow[256][16];      /* block, others: H^256 .. H^1 */
 	} t;
 	chunker_scan_fn *scan;
-	uint64_t threshold;
+	uint64_t strict; /* the limit below turn, and the one from there on */
+	uint64_t loose;
 	uint32_t min;
+	uint32_t turn;
 	uint32_t max;
 	enum chunker_mode mode;
 	enum chunker_path path;

@@ -13,12 +13,12 @@
 #define WIDTH 8
 
 TARGET size_t chunker_aesni_stream(const struct chunker *c, const uint8_t *p,
-    size_t from, size_t to)
+    size_t from, size_t to, uint64_t limit)
 {
 	/* There is no unsigned comparison: flip the sign of both sides. */
 	__m128i sign = _mm_set1_epi64x(INT64_MIN);
-	__m128i limit = _mm_xor_si128(
-	    _mm_set1_epi64x((long long)c->threshold), sign);
+	__m128i below = _mm_xor_si128(
+	    _mm_set1_epi64x((long long)limit), sign);
 	__m128i last = _mm_xor_si128(chunker_round_key(c, 10), sign);
 	size_t n = from;
 
@@ -41,7 +41,7 @@ TARGET size_t chunker_aesni_stream(const struct chunker *c, const uint8_t *p,
 		CHUNKER_UNROLL
 		for (int i = 0; i < WIDTH; i++) {
 			x[i] = _mm_aesenclast_si128(x[i], last);
-			any = _mm_or_si128(any, _mm_cmpgt_epi64(limit, x[i]));
+			any = _mm_or_si128(any, _mm_cmpgt_epi64(below, x[i]));
 		}
 		if ((_mm_movemask_epi8(any) & 0xff) != 0)
 			break;
@@ -50,7 +50,7 @@ TARGET size_t chunker_aesni_stream(const struct chunker *c, const uint8_t *p,
 	for (; n <= to; n++) {
 		__m128i w = chunker_load128(p + n - 16);
 
-		if (chunker_aes_first64(c, w) < c->threshold)
+		if (chunker_aes_first64(c, w) < limit)
 			return n;
 	}
 	return 0;
@@ -81,12 +81,12 @@ static INLINE __m128i digest(const struct chunker *c, const uint8_t *p)
 }
 
 TARGET size_t chunker_aesni_block(const struct chunker *c, const uint8_t *p,
-    size_t from, size_t to)
+    size_t from, size_t to, uint64_t limit)
 {
 	for (size_t n = from; n <= to; n += CHUNKER_BLOCK_LEN) {
 		__m128i d = digest(c, p + n - CHUNKER_BLOCK_LEN);
 
-		if (chunker_aes_first64(c, d) < c->threshold)
+		if (chunker_aes_first64(c, d) < limit)
 			return n;
 	}
 	return 0;

@@ -32,9 +32,9 @@ static INLINE uint64_t aes_first64(const struct chunker *c, uint8x16_t x)
 }
 
 TARGET size_t chunker_arm64_stream(const struct chunker *c, const uint8_t *p,
-    size_t from, size_t to)
+    size_t from, size_t to, uint64_t limit)
 {
-	uint64x2_t limit = vdupq_n_u64(c->threshold);
+	uint64x2_t below = vdupq_n_u64(limit);
 	uint8x16_t last = vld1q_u8(c->rk[10]);
 	size_t n = from;
 
@@ -59,14 +59,14 @@ TARGET size_t chunker_arm64_stream(const struct chunker *c, const uint8_t *p,
 			x[i] = vaeseq_u8(x[i], vld1q_u8(c->rk[9]));
 			x[i] = veorq_u8(x[i], last);
 			any = vorrq_u64(any,
-			    vcltq_u64(vreinterpretq_u64_u8(x[i]), limit));
+			    vcltq_u64(vreinterpretq_u64_u8(x[i]), below));
 		}
 		if (vgetq_lane_u64(any, 0) != 0)
 			break;
 	}
 	/* The eight of which one hits, or the few that are left. */
 	for (; n <= to; n++) {
-		if (aes_first64(c, vld1q_u8(p + n - 16)) < c->threshold)
+		if (aes_first64(c, vld1q_u8(p + n - 16)) < limit)
 			return n;
 	}
 	return 0;
@@ -121,12 +121,12 @@ static INLINE uint64x2_t digest(const struct chunker *c, const uint8_t *p)
 }
 
 TARGET size_t chunker_arm64_block(const struct chunker *c, const uint8_t *p,
-    size_t from, size_t to)
+    size_t from, size_t to, uint64_t limit)
 {
 	for (size_t n = from; n <= to; n += CHUNKER_BLOCK_LEN) {
 		uint64x2_t d = digest(c, p + n - CHUNKER_BLOCK_LEN);
 
-		if (aes_first64(c, vreinterpretq_u8_u64(d)) < c->threshold)
+		if (aes_first64(c, vreinterpretq_u8_u64(d)) < limit)
 			return n;
 	}
 	return 0;

@@ -5,9 +5,10 @@
 
 /*
  * What the room's files share.  Each path has one scan for each mode, of type
- * chunker_scan_fn: return the least length L, from <= L <= to, after which the
- * bytes at p are cut, or 0.  In block mode from and to are multiples of the
- * block.  In stream mode from is at least 16.  A scan reads p[0 .. to-1] only.
+ * chunker_scan_fn: return the least length L, from <= L <= to, at which the
+ * value of the bytes at p is below limit, or 0.  In block mode from and to are
+ * multiples of the block.  In stream mode from is at least 16.  A scan reads
+ * p[0 .. to-1] only.
  */
 
 #if defined(__x86_64__)

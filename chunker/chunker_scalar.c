@@ -57,14 +57,14 @@ static uint64_t aes_first64(const struct chunker *c, const uint32_t k[44],
 }
 
 size_t chunker_scalar_stream(const struct chunker *c, const uint8_t *p,
-    size_t from, size_t to)
+    size_t from, size_t to, uint64_t limit)
 {
 	uint32_t k[44];
 
 	for (int i = 0; i < 44; i++)
 		k[i] = load32(c->rk[0] + 4 * i);
 	for (size_t n = from; n <= to; n++) {
-		if (aes_first64(c, k, p + n - 16) < c->threshold)
+		if (aes_first64(c, k, p + n - 16) < limit)
 			return n;
 	}
 	return 0;
@@ -93,14 +93,14 @@ static void digest(const struct chunker *c, const uint8_t *p, uint8_t ret[16])
 }
 
 size_t chunker_scalar_block(const struct chunker *c, const uint8_t *p,
-    size_t from, size_t to)
+    size_t from, size_t to, uint64_t limit)
 {
 	uint8_t d[16];
 
 	for (size_t n = from; n <= to; n += CHUNKER_BLOCK_LEN) {
 		digest(c, p + n - CHUNKER_BLOCK_LEN, d);
 		chunker_aes_encrypt(c->rk, d, d);
-		if (chunker_load64(d) < c->threshold)
+		if (chunker_load64(d) < limit)
 			return n;
 	}
 	return 0;

@@ -21,7 +21,7 @@ static INLINE __m256i load(const uint8_t *p)
 }
 
 /* All bits of a lane's low half are set if one of its eight windows hits. */
-static INLINE __m256i eight(const __m256i k[11], __m256i limit,
+static INLINE __m256i eight(const __m256i k[11], __m256i below,
     const uint8_t *w)
 {
 	__m256i x[WIDTH], any = _mm256_setzero_si256();
@@ -40,18 +40,18 @@ static INLINE __m256i eight(const __m256i k[11], __m256i limit,
 	CHUNKER_UNROLL
 	for (int i = 0; i < WIDTH; i++) {
 		x[i] = _mm256_aesenclast_epi128(x[i], k[10]);
-		any = _mm256_or_si256(any, _mm256_cmpgt_epi64(limit, x[i]));
+		any = _mm256_or_si256(any, _mm256_cmpgt_epi64(below, x[i]));
 	}
 	return any;
 }
 
 TARGET size_t chunker_vaes256_stream(const struct chunker *c, const uint8_t *p,
-    size_t from, size_t to)
+    size_t from, size_t to, uint64_t limit)
 {
 	/* There is no unsigned comparison: flip the sign of both sides. */
 	__m256i sign = _mm256_set1_epi64x(INT64_MIN);
-	__m256i limit = _mm256_xor_si256(
-	    _mm256_set1_epi64x((long long)c->threshold), sign);
+	__m256i below = _mm256_xor_si256(
+	    _mm256_set1_epi64x((long long)limit), sign);
 	__m256i k[11];
 	size_t n = from;
 
@@ -60,8 +60,8 @@ TARGET size_t chunker_vaes256_stream(const struct chunker *c, const uint8_t *p,
 	k[10] = _mm256_xor_si256(k[10], sign);
 	for (; n + STRIDE - 1 <= to; n += STRIDE) {
 		const uint8_t *w = p + n - 16;
-		__m256i any = _mm256_or_si256(eight(k, limit, w),
-		    eight(k, limit, w + WIDTH));
+		__m256i any = _mm256_or_si256(eight(k, below, w),
+		    eight(k, below, w + WIDTH));
 
 		if ((_mm256_movemask_epi8(any) & 0x00ff00ff) != 0)
 			break;
@@ -69,7 +69,7 @@ TARGET size_t chunker_vaes256_stream(const struct chunker *c, const uint8_t *p,
 	if (n > to)
 		return 0;
 	/* The stride of which one hits, or less than a stride. */
-	return chunker_aesni_stream(c, p, n, to);
+	return chunker_aesni_stream(c, p, n, to, limit);
 }
 
 /* POLYVAL of a block: products of two parts at a time, reduced once. */
@@ -101,12 +101,12 @@ static INLINE __m128i digest(const struct chunker *c, const uint8_t *p)
 }
 
 TARGET size_t chunker_vaes256_block(const struct chunker *c, const uint8_t *p,
-    size_t from, size_t to)
+    size_t from, size_t to, uint64_t limit)
 {
 	for (size_t n = from; n <= to; n += CHUNKER_BLOCK_LEN) {
 		__m128i d = digest(c, p + n - CHUNKER_BLOCK_LEN);
 
-		if (chunker_aes_first64(c, d) < c->threshold)
+		if (chunker_aes_first64(c, d) < limit)
 			return n;
 	}
 	return 0;

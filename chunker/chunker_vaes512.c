@@ -24,9 +24,9 @@ static INLINE __m512i load(const uint8_t *p)
 }
 
 TARGET size_t chunker_vaes512_stream(const struct chunker *c, const uint8_t *p,
-    size_t from, size_t to)
+    size_t from, size_t to, uint64_t limit)
 {
-	__m512i limit = _mm512_set1_epi64((long long)c->threshold);
+	__m512i below = _mm512_set1_epi64((long long)limit);
 	__m512i k[11];
 	size_t n = from;
 
@@ -55,13 +55,13 @@ TARGET size_t chunker_vaes512_stream(const struct chunker *c, const uint8_t *p,
 		CHUNKER_UNROLL
 		for (int i = 1; i < WIDTH / 2; i++)
 			x[0] = _mm512_min_epu64(x[0], x[i]);
-		if (_mm512_mask_cmplt_epu64_mask(LOW_HALVES, x[0], limit) != 0)
+		if (_mm512_mask_cmplt_epu64_mask(LOW_HALVES, x[0], below) != 0)
 			break;
 	}
 	if (n > to)
 		return 0;
 	/* The stride of which one hits, or less than a stride. */
-	return chunker_aesni_stream(c, p, n, to);
+	return chunker_aesni_stream(c, p, n, to, limit);
 }
 
 /* The sum of the four lanes. */
@@ -100,12 +100,12 @@ static INLINE __m128i digest(const struct chunker *c, const uint8_t *p)
 }
 
 TARGET size_t chunker_vaes512_block(const struct chunker *c, const uint8_t *p,
-    size_t from, size_t to)
+    size_t from, size_t to, uint64_t limit)
 {
 	for (size_t n = from; n <= to; n += CHUNKER_BLOCK_LEN) {
 		__m128i d = digest(c, p + n - CHUNKER_BLOCK_LEN);
 
-		if (chunker_aes_first64(c, d) < c->threshold)
+		if (chunker_aes_first64(c, d) < limit)
 			return n;
 	}
 	return 0;

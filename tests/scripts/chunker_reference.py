@@ -17,6 +17,7 @@ import sys
 
 MASK = (1 << 64) - 1
 BLOCK = 4096
+LOOSER = 64
 
 
 # --- AES-128 ---------------------------------------------------------------
@@ -124,18 +125,31 @@ def power(q, n):
     return r
 
 
+def passed(p, n):
+    q = (1 << 64) - p
+    left = power(q, n)
+    return q * (MASK - left) >> 64, left
+
+
 def params(mode, avg):
     unit = BLOCK if mode == "block" else 1
     low = -(-(avg // 2) // unit) * unit
     high = 4 * avg
-    excess, places = (avg - low) // unit, (high - low) // unit
+    excess = (avg - low) // unit
     if excess == 0:
         return low, high, MASK
     p = 0
     for bit in range(63, -1, -1):
         t = p | 1 << bit
-        q = (1 << 64) - t
-        if excess * t <= q * (MASK - power(q, places)) >> 64:
+        if mode == "stream":
+            if LOOSER * t > MASK:
+                continue
+            mean, left = passed(t, avg - low)
+            more, _ = passed(LOOSER * t, high - avg)
+            mean += (left * more >> 64) // LOOSER
+        else:
+            mean, _ = passed(t, (high - low) // unit)
+        if excess * t <= mean:
             p = t
     return low, high, p
 
@@ -144,7 +158,10 @@ class Chunker:
     def __init__(self, mode, key, avg):
         self.unit = BLOCK if mode == "block" else 1
         self.min, self.max, self.threshold = params(mode, avg)
+        self.turn, self.loose = self.max, self.threshold
         if mode == "stream":
+            self.turn = avg
+            self.loose = min(LOOSER * self.threshold, MASK)
             self.keys = expand(key[:16])
         else:
             master = expand(key[16:])
@@ -164,7 +181,8 @@ class Chunker:
         while start < len(data):
             n = self.min
             while n < self.max and start + n <= len(data):
-                if self.value(data[start:start + n]) < self.threshold:
+                limit = self.threshold if n < self.turn else self.loose
+                if self.value(data[start:start + n]) < limit:
                     break
                 n += self.unit
             n = min(n, self.max, len(data) - start)

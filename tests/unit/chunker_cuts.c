@@ -220,6 +220,35 @@ static void a_chunk_without_a_cut_ends_at_the_maximum(void **state)
 	}
 }
 
+/* Where all windows are alike, the limit alone decides, and it turns at avg. */
+static void the_limit_of_stream_mode_is_looser_from_the_average_on(void **state)
+{
+	static uint8_t zero[16384];
+	struct chunker_params p = { 4096, 2048, 16384, UINT64_MAX };
+	uint64_t low = 0;
+
+	(void)state;
+	/* Find the value of a window of zeroes: the least that is not below. */
+	for (int bit = 63; bit >= 0; bit--) {
+		p.threshold = low | (uint64_t)1 << bit;
+		assert_int_equal(chunker_init(&c, CHUNKER_STREAM, key, &p), 0);
+		if (chunker_next(&c, zero, sizeof(zero), false) != p.min)
+			low = p.threshold;
+	}
+	p.threshold = low + 1;
+	assert_int_equal(chunker_init(&c, CHUNKER_STREAM, key, &p), 0);
+	assert_int_equal(chunker_next(&c, zero, sizeof(zero), false), p.min);
+	p.threshold = low;
+	assert_int_equal(chunker_init(&c, CHUNKER_STREAM, key, &p), 0);
+	assert_int_equal(chunker_next(&c, zero, sizeof(zero), false), p.avg);
+	p.threshold = low / CHUNKER_LOOSER + 1;
+	assert_int_equal(chunker_init(&c, CHUNKER_STREAM, key, &p), 0);
+	assert_int_equal(chunker_next(&c, zero, sizeof(zero), false), p.avg);
+	p.threshold = low / CHUNKER_LOOSER;
+	assert_int_equal(chunker_init(&c, CHUNKER_STREAM, key, &p), 0);
+	assert_int_equal(chunker_next(&c, zero, sizeof(zero), false), p.max);
+}
+
 /* A cut depends on the chunk alone: never on what stands before or after. */
 static void a_chunk_does_not_see_its_surroundings(void **state)
 {
@@ -378,6 +407,8 @@ int main(void)
 		cmocka_unit_test(pieces_are_cut_like_the_whole),
 		cmocka_unit_test(more_bytes_are_asked_for_only_below_the_maximum),
 		cmocka_unit_test(a_chunk_without_a_cut_ends_at_the_maximum),
+		cmocka_unit_test(
+		    the_limit_of_stream_mode_is_looser_from_the_average_on),
 		cmocka_unit_test(a_chunk_does_not_see_its_surroundings),
 		cmocka_unit_test(cuts_meet_again_after_an_insertion),
 		cmocka_unit_test(impossible_parameters_are_refused),

@@ -121,7 +121,7 @@ static void block_paths_agree_on_all_kinds_of_data(void **state)
  */
 static void stream_paths_agree_at_every_length(void **state)
 {
-	struct chunker_params params = { 4096, 64, 4096, UINT64_MAX / 20 };
+	struct chunker_params params = { 4096, 64, 8192, 1 };
 	uint8_t p[64 + 400];
 
 	(void)state;
@@ -143,15 +143,16 @@ static void stream_paths_agree_at_every_length(void **state)
 static void stream_paths_agree_at_extreme_thresholds(void **state)
 {
 	static const uint64_t thresholds[] = { 1, (uint64_t)1 << 32,
-		INT64_MAX, (uint64_t)1 << 63, ((uint64_t)1 << 63) + 1,
-		UINT64_MAX - 1, UINT64_MAX };
+		UINT64_MAX / 100000, UINT64_MAX / 30000, INT64_MAX,
+		(uint64_t)1 << 63, ((uint64_t)1 << 63) + 1, UINT64_MAX - 1,
+		UINT64_MAX };
 	uint8_t p[8192];
 
 	(void)state;
 	data_fill(p, sizeof(p), DATA_RANDOM, 13);
 	for (int path = 1; path <= CHUNKER_PATH_MAX; path++) {
-		for (size_t i = 0; i < 7; i++) {
-			struct chunker_params params = { 4096, 64, 4096,
+		for (size_t i = 0; i < sizeof(thresholds) / 8; i++) {
+			struct chunker_params params = { 4096, 64, 8000,
 				thresholds[i] };
 
 			if (ready(CHUNKER_STREAM, &params, path))
