@@ -10,6 +10,11 @@ version=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 sum=$({ echo "$version"; cat "$list"; } | sha256sum | cut -c1-16)
 venv=$cache/venv-$sum
 
+# Whom this machine trusts, not only whom pip does.
+if [ -z "${PIP_CERT:-}" ] && [ -r /etc/ssl/certs/ca-certificates.crt ]; then
+	export PIP_CERT=/etc/ssl/certs/ca-certificates.crt
+fi
+
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9

@@ -339,7 +339,10 @@ def check_text(house):
 
 def check_paths(house):
     """Nothing names the machine that it was written on."""
-    here = re.escape(house.root) + r"(?=[/\s\"'`:;,)]|$)"
+    # A tree at /src is not told from any other path that is called so.
+    here = r"(?<![\w.$/-])" + re.escape(house.root) + r"(?=[/\s\"'`:;,)]|$)"
+    if house.root.count("/") < 2:
+        here = r"(?!)"
     home = r"/(?:home|Users)/(?!user\b|me\b|anna\b|alice\b|\$)[a-z][\w.-]*/"
     pattern = re.compile("|".join([here, home]))
     for f, text in house.texts():
