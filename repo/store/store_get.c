@@ -1,0 +1,325 @@
+/* Reading blobs: where copies are, opening them, trying every one. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "repo/base/bytes.h"
+#include "repo/base/log.h"
+#include "repo/base/mem.h"
+#include "repo/store/store_internal.h"
+
+/* A listing this young is new enough for a second look. */
+#define FRESH_NS ((int64_t)3 * 1000000000)
+
+size_t store_worker_memory(enum zip_level level, size_t max_plain)
+{
+	return zip_memory(level, max_plain) + zip_bound(max_plain) +
+	    2 * max_plain + sizeof(struct store_worker);
+}
+
+static struct crypto_idkey *domain_idkey(struct store *st, const char *domain,
+    struct err *err)
+{
+	struct fmt_domain_keys dk;
+	struct crypto_idkey *k;
+
+	if (!st->own->has_family) {
+		store_need(st, STORE_ADMIN, "to work in another domain", err);
+		return NULL;
+	}
+	if (fmt_domain_derive(&dk, st->own->family, fmt_str(domain), err) != 0)
+		return NULL;
+	k = crypto_idkey_new(dk.id, err);
+	mem_wipe(&dk, sizeof(dk));
+	return k;
+}
+
+struct store_worker *store_worker_new(struct store *st, enum zip_level level,
+    size_t max_plain, const char *domain, struct err *err)
+{
+	struct store_worker *w;
+
+	if (max_plain > FMT_BLOB_MAX - FMT_BLOB_EXTRA) {
+		err_set(err, ERR_USAGE, "a chunk of %zu bytes", max_plain);
+		return NULL;
+	}
+	w = mem_zalloc(sizeof(*w), "a worker", err);
+	if (w == NULL)
+		return NULL;
+	w->st = st;
+	w->hint = UINT32_MAX;
+	w->max_plain = max_plain;
+	w->idkey = st->idkey;
+	w->scratch_len = FMT_BLOB_EXTRA + zip_bound(max_plain);
+	w->scratch = malloc(w->scratch_len);
+	if (w->scratch == NULL) {
+		err_nomem(err, "a worker");
+		goto fail;
+	}
+	w->aead = crypto_aead_new(err);
+	w->zip = w->aead == NULL ? NULL : zip_new(level, max_plain, err);
+	if (w->zip == NULL)
+		goto fail;
+	if (domain != NULL && strcmp(domain, st->info.domain) != 0) {
+		w->own_idkey = domain_idkey(st, domain, err);
+		if (w->own_idkey == NULL)
+			goto fail;
+		w->idkey = w->own_idkey;
+	}
+	return w;
+fail:
+	store_worker_free(w);
+	return NULL;
+}
+
+void store_worker_free(struct store_worker *w)
+{
+	if (w == NULL)
+		return;
+	crypto_aead_free(w->aead);
+	zip_free(w->zip);
+	crypto_idkey_free(w->own_idkey);
+	buf_release(&w->sealed);
+	free(w->scratch);
+	free(w);
+}
+
+/* --- where -------------------------------------------------------------------------*/
+
+/* The first copy in the index as it is known: 0, 1, -1. */
+static int locate_known(struct store *st, const uint8_t id[STORE_ID_LEN],
+    struct store_loc *ret_loc, struct err *err)
+{
+	struct store_lookup lk;
+	int r;
+
+	store_lookup_begin(st, &lk, id, UINT32_MAX, false);
+	r = store_lookup_next(st, &lk, ret_loc, err);
+	store_lookup_end(st, &lk);
+	return r;
+}
+
+/* No segment names the id; when one could not be read, that is told. */
+static int locate_nowhere(struct store *st, struct err *err)
+{
+	int r = 1;
+
+	pthread_mutex_lock(&st->ix.lock);
+	if (st->ix.has_broken) {
+		*err = st->ix.broken;
+		r = -1;
+	}
+	pthread_mutex_unlock(&st->ix.lock);
+	return r;
+}
+
+int store_locate(struct store *st, const uint8_t id[STORE_ID_LEN],
+    struct store_loc *ret_loc, struct err *err)
+{
+	int r;
+
+	if (store_index_refresh(st, STORE_ANY_AGE, err) != 0)
+		return -1;
+	r = locate_known(st, id, ret_loc, err);
+	if (r != 1)
+		return r;
+	/* A listing is no snapshot in time: look once more. */
+	if (store_index_refresh(st, FRESH_NS, err) != 0)
+		return -1;
+	r = locate_known(st, id, ret_loc, err);
+	return r == 1 ? locate_nowhere(st, err) : r;
+}
+
+void store_pack_name(struct store *st, uint32_t pack, char *dst, size_t cap)
+{
+	struct store_packent e;
+	char key[FMT_KEY_MAX] = "pack ?";
+
+	if (store_packtab_at(st->packs, pack, &e))
+		fmt_key_pack(key, e.name);
+	snprintf(dst, cap, "%s", key);
+}
+
+int store_pack_read(struct store *st, uint32_t pack, uint64_t off, void *dst,
+    size_t len, struct err *err)
+{
+	char key[FMT_KEY_MAX];
+	struct store_packent e;
+	int r;
+
+	if (!store_packtab_at(st->packs, pack, &e))
+		return err_set(err, ERR_BUG, "no pack has number %u", pack);
+	fmt_key_pack(key, e.name);
+	r = backend_get(st->be, key, off, dst, len, err);
+	if (r > 0)
+		return err_set(err, ERR_NOTFOUND, "%s: does not exist "
+		    "(the index names it)", key);
+	return r;
+}
+
+/* --- opening --------------------------------------------------------------------------*/
+
+int store_pack_open_key(struct store *st, uint32_t pack,
+    uint8_t ret_key[STORE_KEY_LEN], struct err *err)
+{
+	uint8_t sealed[FMT_SEALED_KEY_BOX];
+	struct fmt_pack_record rec;
+	struct fmt_pack_head head;
+	const struct store_epoch *ep;
+	struct store_segment *sg;
+	struct store_packent e;
+	char key[FMT_KEY_MAX];
+
+	if (store_packtab_key(st->packs, pack, ret_key))
+		return 0;
+	if (!store_packtab_at(st->packs, pack, &e))
+		return err_set(err, ERR_BUG, "no pack has number %u", pack);
+	sg = store_index_at(st, e.segment);
+	if (sg == NULL)
+		return err_set(err, ERR_BUG, "pack %u has no segment", pack);
+	if (store_segment_pack(st, sg, e.local, &rec, sealed, err) != 0)
+		return -1;
+	fmt_key_pack(key, rec.name);
+	ep = store_epoch_find(st, rec.epoch, err);
+	if (ep == NULL)
+		return err_wrap(err, "%s", key);
+	head = (struct fmt_pack_head){
+		.epoch = rec.epoch,
+		.blob_kind = rec.blob_kind,
+		.key_method = rec.key_method,
+		.sealed_key = rec.sealed_key,
+		.sealed_len = rec.sealed_len,
+	};
+	if (rec.key_method == FMT_KEY_BOX && !ep->sec->has_content)
+		return store_need(st, STORE_READ, "to open this blob", err);
+	if (fmt_pack_key_open(key, &head, ep->sec->has_content ?
+	        ep->sec->content : NULL, ep->sec->k.pack, ret_key, err) != 0)
+		return err_wrap(err, "%s", key);
+	store_packtab_set_key(st->packs, pack, ret_key);
+	return 0;
+}
+
+int store_blob_open_with(struct store *st, struct store_worker *w,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN], uint32_t ordinal,
+    const uint8_t key[STORE_KEY_LEN], const void *sealed, uint32_t sealed_len,
+    void *dst, uint32_t plain_len, struct err *err)
+{
+	uint8_t nonce[FMT_BLOB_NONCE_LEN], ad[FMT_BLOB_AD_LEN];
+	uint8_t real[STORE_ID_LEN];
+	unsigned method;
+	size_t len;
+
+	if (sealed_len < FMT_BLOB_EXTRA)
+		return err_set(err, ERR_CORRUPT, "is too short for a blob");
+	if (sealed_len > w->scratch_len)
+		return err_set(err, ERR_CORRUPT,
+		    "is longer (%u bytes) than any blob here", sealed_len);
+	len = sealed_len - CRYPTO_TAG_LEN;
+	fmt_blob_nonce(nonce, ordinal, id);
+	fmt_blob_ad(ad, st->info.family, (enum fmt_blob_kind)kind, id);
+	if (crypto_blob_open(w->aead, key, nonce, ad, sizeof(ad), sealed,
+	        sealed_len, w->scratch, err) != 0 ||
+	    fmt_blob_prefix_read(w->scratch, len, plain_len, &method,
+	        err) != 0 ||
+	    zip_unpack(w->zip, method, w->scratch + FMT_BLOB_PREFIX,
+	        len - FMT_BLOB_PREFIX, dst, plain_len, err) != 0)
+		return -1;
+	crypto_id(w->idkey, (uint8_t)kind, dst, plain_len, real);
+	if (memcmp(real, id, sizeof(real)) != 0)
+		return err_set(err, ERR_CORRUPT,
+		    "holds other content than its id says");
+	return 0;
+}
+
+int store_blob_open(struct store *st, struct store_worker *w,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN],
+    const struct store_loc *loc, const void *sealed, void *dst,
+    struct err *err)
+{
+	char pack[FMT_KEY_MAX], hex[2 * STORE_ID_LEN + 1];
+	uint8_t key[STORE_KEY_LEN];
+	int r = store_pack_open_key(st, loc->pack, key, err);
+
+	if (r != 0)
+		return -1;
+	r = store_blob_open_with(st, w, kind, id, loc->ordinal, key, sealed,
+	    loc->sealed_len, dst, loc->plain_len, err);
+	mem_wipe(key, sizeof(key));
+	if (r == 0)
+		return 0;
+	store_pack_name(st, loc->pack, pack, sizeof(pack));
+	hex_encode(hex, id, STORE_ID_LEN);
+	return err_wrap(err, "%s: blob %.16s", pack, hex);
+}
+
+/* Read and open one copy. */
+static int get_copy(struct store *st, struct store_worker *w,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN],
+    const struct store_loc *loc, struct buf *ret_data, struct err *err)
+{
+	if (loc->sealed_len == 0 || loc->sealed_len > w->scratch_len)
+		return err_set(err, ERR_CORRUPT, "a blob of %u bytes is longer "
+		    "than any here", loc->sealed_len);
+	buf_reset(&w->sealed);
+	buf_reset(ret_data);
+	if (buf_reserve(&w->sealed, loc->sealed_len) != 0 ||
+	    buf_reserve(ret_data, loc->plain_len) != 0)
+		return err_nomem(err, "a blob");
+	if (store_pack_read(st, loc->pack, loc->offset, w->sealed.p,
+	        loc->sealed_len, err) != 0 ||
+	    store_blob_open(st, w, kind, id, loc, w->sealed.p, ret_data->p,
+	        err) != 0)
+		return -1;
+	ret_data->len = loc->plain_len;
+	return 0;
+}
+
+/* Try every copy that the index knows: 0, 1 when there is none, -1. */
+static int get_known(struct store *st, struct store_worker *w,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN],
+    struct buf *ret_data, struct err *err)
+{
+	struct err first = ERR_INIT;
+	struct store_lookup lk;
+	struct store_loc loc;
+	int r;
+
+	store_lookup_begin(st, &lk, id, w->hint, false);
+	while ((r = store_lookup_next(st, &lk, &loc, err)) == 0) {
+		r = get_copy(st, w, kind, id, &loc, ret_data, err);
+		if (r == 0) {
+			w->hint = lk.seg->number;
+			break;
+		}
+		if (err->class != ERR_CORRUPT && err->class != ERR_NOTFOUND)
+			break;
+		log_msg(LOG_WARN, "a copy cannot be used: %s", err->msg);
+		if (first.class == ERR_NONE)
+			first = *err;
+	}
+	store_lookup_end(st, &lk);
+	if (r == 1 && first.class != ERR_NONE) {
+		*err = first;
+		return -1;
+	}
+	return r;
+}
+
+int store_get(struct store *st, struct store_worker *w, enum store_kind kind,
+    const uint8_t id[STORE_ID_LEN], struct buf *ret_data, struct err *err)
+{
+	int r;
+
+	if (store_index_refresh(st, STORE_ANY_AGE, err) != 0)
+		return -1;
+	r = get_known(st, w, kind, id, ret_data, err);
+	if (r == 0 || (r < 0 && err->class != ERR_NOTFOUND &&
+	        err->class != ERR_CORRUPT))
+		return r;
+	/* It may have been moved since the index was listed. */
+	if (store_index_refresh(st, FRESH_NS, err) != 0)
+		return -1;
+	r = get_known(st, w, kind, id, ret_data, err);
+	return r == 1 ? locate_nowhere(st, err) : r;
+}

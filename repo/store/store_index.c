@@ -1,0 +1,465 @@
+/* The index: which segments there are, and looking an id up in all of them. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "repo/base/clock.h"
+#include "repo/base/log.h"
+#include "repo/base/mem.h"
+#include "repo/store/store_internal.h"
+
+int store_index_init(struct store *st, size_t budget, struct err *err)
+{
+	struct store_index *ix = &st->ix;
+
+	pthread_mutex_init(&ix->lock, NULL);
+	pthread_mutex_init(&ix->refreshing, NULL);
+	ix->budget = budget;
+	ix->list = mem_zalloc(sizeof(*ix->list), "the index", err);
+	if (ix->list == NULL)
+		return -1;
+	ix->list->refs = 1;
+	return 0;
+}
+
+void store_index_release(struct store *st)
+{
+	struct store_index *ix = &st->ix;
+
+	for (uint32_t i = 0; i < ix->nall; i++)
+		store_segment_close(ix->all[i]);
+	free(ix->all);
+	for (size_t i = 0; i < ix->nignored; i++)
+		free(ix->ignored[i]);
+	free(ix->ignored);
+	for (size_t i = 0; i < sizeof(ix->aeads) / sizeof(ix->aeads[0]); i++)
+		crypto_aead_free(ix->aeads[i]);
+	free(ix->list);
+	if (ix->budget != 0) {
+		pthread_mutex_destroy(&ix->lock);
+		pthread_mutex_destroy(&ix->refreshing);
+	}
+}
+
+struct crypto_aead *store_aead_take(struct store *st, struct err *err)
+{
+	struct store_index *ix = &st->ix;
+	struct crypto_aead *a = NULL;
+
+	pthread_mutex_lock(&ix->lock);
+	for (size_t i = 0; i < sizeof(ix->aeads) / sizeof(ix->aeads[0]) &&
+	    a == NULL; i++) {
+		a = ix->aeads[i];
+		ix->aeads[i] = NULL;
+	}
+	pthread_mutex_unlock(&ix->lock);
+	return a != NULL ? a : crypto_aead_new(err);
+}
+
+void store_aead_give(struct store *st, struct crypto_aead *a)
+{
+	struct store_index *ix = &st->ix;
+
+	pthread_mutex_lock(&ix->lock);
+	for (size_t i = 0; i < sizeof(ix->aeads) / sizeof(ix->aeads[0]) &&
+	    a != NULL; i++) {
+		if (ix->aeads[i] == NULL) {
+			ix->aeads[i] = a;
+			a = NULL;
+		}
+	}
+	pthread_mutex_unlock(&ix->lock);
+	crypto_aead_free(a);
+}
+
+void store_index_broken(struct store *st, const struct err *why)
+{
+	log_msg(LOG_WARN, "a part of the index is passed over: %s", why->msg);
+	pthread_mutex_lock(&st->ix.lock);
+	if (!st->ix.has_broken)
+		st->ix.broken = *why;
+	st->ix.has_broken = true;
+	pthread_mutex_unlock(&st->ix.lock);
+}
+
+struct store_seglist *store_index_ref(struct store *st)
+{
+	struct store_seglist *l;
+
+	pthread_mutex_lock(&st->ix.lock);
+	l = st->ix.list;
+	l->refs++;
+	pthread_mutex_unlock(&st->ix.lock);
+	return l;
+}
+
+void store_index_unref(struct store *st, struct store_seglist *l)
+{
+	bool last;
+
+	pthread_mutex_lock(&st->ix.lock);
+	last = --l->refs == 0;
+	pthread_mutex_unlock(&st->ix.lock);
+	if (last)
+		free(l);
+}
+
+struct store_segment *store_index_at(struct store *st, uint32_t number)
+{
+	struct store_segment *sg;
+
+	pthread_mutex_lock(&st->ix.lock);
+	sg = number < st->ix.nall ? st->ix.all[number] : NULL;
+	pthread_mutex_unlock(&st->ix.lock);
+	return sg;
+}
+
+/* --- which segments there are ------------------------------------------------------*/
+
+/* Newest first; merged ones (order 0) last, those of higher number before. */
+static int segment_cmp(const void *pa, const void *pb)
+{
+	const struct store_segment *a = *(struct store_segment *const *)pa;
+	const struct store_segment *b = *(struct store_segment *const *)pb;
+
+	if (a->order != b->order)
+		return a->order < b->order ? 1 : -1;
+	return -strcmp(a->key, b->key);
+}
+
+/* Take a segment over and make a new list with it in its place. */
+static int index_add(struct store *st, struct store_segment *sg, size_t used,
+    struct err *err)
+{
+	struct store_index *ix = &st->ix;
+	struct store_seglist *l = NULL, *old;
+	int r = -1;
+
+	pthread_mutex_lock(&ix->lock);
+	old = ix->list;
+	if (ix->nall == ix->capall) {
+		uint32_t cap = ix->capall == 0 ? 16 : ix->capall * 2;
+		struct store_segment **v = realloc(ix->all, cap * sizeof(*v));
+
+		if (v == NULL)
+			goto out;
+		ix->all = v;
+		ix->capall = cap;
+	}
+	l = malloc(sizeof(*l) + (old->n + 1) * sizeof(l->v[0]));
+	if (l == NULL)
+		goto out;
+	sg->number = ix->nall;
+	ix->all[ix->nall++] = sg;
+	ix->used += used;
+	l->refs = 1;
+	l->n = old->n + 1;
+	memcpy(l->v, old->v, old->n * sizeof(l->v[0]));
+	l->v[old->n] = sg;
+	qsort(l->v, l->n, sizeof(l->v[0]), segment_cmp);
+	ix->list = l;
+	r = 0;
+out:
+	pthread_mutex_unlock(&ix->lock);
+	if (r == 0) {
+		store_index_unref(st, old);
+		return 0;
+	}
+	store_segment_close(sg);
+	return err_nomem(err, "the index");
+}
+
+static int index_ignore(struct store *st, const char *key, struct err *err)
+{
+	struct store_index *ix = &st->ix;
+	char **v = realloc(ix->ignored, (ix->nignored + 1) * sizeof(*v));
+
+	if (v == NULL)
+		return err_nomem(err, "the index");
+	ix->ignored = v;
+	v[ix->nignored] = mem_strdup(key, err);
+	if (v[ix->nignored] == NULL)
+		return -1;
+	ix->nignored++;
+	return 0;
+}
+
+/* Open one by its key: 0, 1 when it was not there any more, -1. */
+static int index_open(struct store *st, const char *key, struct err *err)
+{
+	struct store_index *ix = &st->ix;
+	struct store_segment *sg = NULL;
+	size_t used = 0, room;
+	int r;
+
+	pthread_mutex_lock(&ix->lock);
+	room = ix->used < ix->budget ? ix->budget - ix->used : 0;
+	pthread_mutex_unlock(&ix->lock);
+	r = store_segment_open(st, key, room, &sg, &used, err);
+	if (r == 0)
+		return index_add(st, sg, used, err);
+	if (r < 0 && err->class == ERR_NOTFOUND)
+		return 1;
+	if (r < 0 && err->class == ERR_CORRUPT) {
+		store_index_broken(st, err);
+		r = 2;
+	}
+	return r == 2 ? index_ignore(st, key, err) : r;
+}
+
+int store_index_open_own(struct store *st, const char *key, struct err *err)
+{
+	int r;
+
+	pthread_mutex_lock(&st->ix.refreshing);
+	r = index_open(st, key, err);
+	pthread_mutex_unlock(&st->ix.refreshing);
+	return r < 0 ? -1 : 0;
+}
+
+static bool index_knows(const struct store_index *ix, const char *key)
+{
+	for (uint32_t i = 0; i < ix->nall; i++)
+		if (strcmp(ix->all[i]->key, key) == 0)
+			return true;
+	for (size_t i = 0; i < ix->nignored; i++)
+		if (strcmp(ix->ignored[i], key) == 0)
+			return true;
+	return false;
+}
+
+/* The merged segments in force, as the highest valid manifest lists them. */
+struct manifest {
+	uint8_t *obj;
+	struct fmt_list list;
+};
+
+static int manifest_read(struct store *st, const struct store_keys *keys,
+    struct manifest *ret, struct err *err)
+{
+	*ret = (struct manifest){ 0 };
+	for (size_t i = keys->n; i > 0; i--) {
+		const char *key = store_keys_at(keys, i - 1);
+		struct fmt_key at;
+		size_t len;
+		int r;
+
+		if (fmt_key_parse(key, &at) != 0 || at.place != FMT_AT_MANIFEST)
+			continue;
+		r = backend_get_all(st->be, key, STORE_LARGE_OBJECT, &ret->obj,
+		    &len, err);
+		if (r == 0) {
+			r = store_admin_signed(st, key, ret->obj, len,
+			    FMT_MANIFEST, err);
+			if (r == 0)
+				r = fmt_manifest_decode(ret->obj, len, NULL,
+				    &ret->list, err);
+			if (r == 0)
+				return 0;
+			free(ret->obj);
+			ret->obj = NULL;
+			err_wrap(err, "%s", key);
+		}
+		if (r < 0 && err->class != ERR_CORRUPT)
+			return -1;
+		if (r < 0)
+			store_index_broken(st, err);
+	}
+	return 0;
+}
+
+static bool manifest_has(const struct manifest *m, uint64_t n)
+{
+	struct fmt_list l = m->list;
+	uint64_t x;
+
+	while (fmt_number_next(&l, &x) == 0)
+		if (x == n)
+			return true;
+	return false;
+}
+
+/* What is to be opened, with its age, to open the newest first. */
+struct found {
+	const char *key;
+	uint64_t order;
+};
+
+static int found_cmp(const void *pa, const void *pb)
+{
+	const struct found *a = pa, *b = pb;
+
+	if (a->order != b->order)
+		return a->order < b->order ? 1 : -1;
+	return -strcmp(a->key, b->key);
+}
+
+/* Pick the keys of a listing that are to be opened. */
+static size_t pick_new(struct store *st, const struct store_keys *keys,
+    const struct manifest *m, struct found *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < keys->n; i++) {
+		const char *key = store_keys_at(keys, i);
+		struct fmt_session_name name;
+		struct fmt_key at;
+		uint64_t order = 0;
+
+		if (fmt_key_parse(key, &at) != 0)
+			continue;
+		if (at.place == FMT_AT_SEGMENT &&
+		    fmt_session_parse(at.session, &name) == 0)
+			order = name.start_ms << 16 | (at.n & 0xffff);
+		else if (at.place != FMT_AT_MERGED || !manifest_has(m, at.n))
+			continue;
+		if (!index_knows(&st->ix, key))
+			ret[n++] = (struct found){ key, order };
+	}
+	qsort(ret, n, sizeof(*ret), found_cmp);
+	return n;
+}
+
+/* List once and open what is new: 0, 1 when something had gone, -1. */
+static int refresh_once(struct store *st, struct err *err)
+{
+	struct store_keys keys = { 0 };
+	struct manifest m = { 0 };
+	struct found *found = NULL;
+	bool gone = false;
+	size_t n = 0;
+	int r = store_keys_list(st->be, "index/", &keys, err);
+
+	if (r == 0)
+		r = manifest_read(st, &keys, &m, err);
+	if (r == 0) {
+		found = mem_array(keys.n + 1, sizeof(*found), "the index", err);
+		r = found == NULL ? -1 : 0;
+	}
+	if (r == 0)
+		n = pick_new(st, &keys, &m, found);
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		r = index_open(st, found[i].key, err);
+		gone |= r > 0;
+	}
+	free(found);
+	free(m.obj);
+	store_keys_release(&keys);
+	return r < 0 ? -1 : gone;
+}
+
+int store_index_refresh(struct store *st, int64_t fresh_ns, struct err *err)
+{
+	struct store_index *ix = &st->ix;
+	int64_t asked = clock_mono_ns();
+	bool stale;
+	int r = 0;
+
+	pthread_mutex_lock(&ix->refreshing);
+	stale = !ix->listed || (fresh_ns != STORE_ANY_AGE &&
+	    (ix->listed_ns < asked - fresh_ns || ix->listed_ns <=
+	        __atomic_load_n(&ix->root_ns, __ATOMIC_RELAXED)));
+	if (stale) {
+		int64_t begun = clock_mono_ns();
+
+		/* What had gone has been merged: list once more. */
+		r = refresh_once(st, err);
+		if (r > 0)
+			r = refresh_once(st, err);
+		if (r >= 0) {
+			ix->listed = true;
+			ix->listed_ns = begun;
+		}
+	}
+	pthread_mutex_unlock(&ix->refreshing);
+	return r < 0 ? -1 : 0;
+}
+
+/* --- looking up ------------------------------------------------------------------------*/
+
+void store_lookup_begin(struct store *st, struct store_lookup *lk,
+    const uint8_t id[STORE_ID_LEN], uint32_t hint, bool writer)
+{
+	*lk = (struct store_lookup){ .writer = writer };
+	memcpy(lk->id, id, STORE_ID_LEN);
+	if (hint != UINT32_MAX)
+		lk->first = store_index_at(st, hint);
+	lk->list = store_index_ref(st);
+}
+
+void store_lookup_end(struct store *st, struct store_lookup *lk)
+{
+	store_index_unref(st, lk->list);
+}
+
+/* The next segment to look at, or NULL. */
+static struct store_segment *lookup_segment(struct store *st,
+    struct store_lookup *lk)
+{
+	if (lk->next == 0 && lk->first != NULL && lk->seg == NULL)
+		return lk->first;
+	while (lk->next < lk->list->n) {
+		struct store_segment *sg = lk->list->v[lk->next++];
+
+		if (sg == lk->first ||
+		    __atomic_load_n(&sg->gone, __ATOMIC_RELAXED))
+			continue;
+		/*
+		 * A writer may leave out any of it.  Without a filter in
+		 * memory each unknown id costs a read, which is cheap only
+		 * where ranges are.
+		 */
+		if (lk->writer && sg->filters == NULL && !st->cheap_ranges)
+			continue;
+		return sg;
+	}
+	return NULL;
+}
+
+/* The next copy in the segment at hand: 0, 1, -1. */
+static int lookup_here(struct store *st, struct store_lookup *lk,
+    struct store_loc *ret, struct err *err)
+{
+	struct fmt_index_entry e;
+	int r = store_segment_next(st, lk->seg, lk->id, &lk->lo, lk->hi, &e,
+	    err);
+
+	if (r != 0)
+		return r;
+	ret->ordinal = e.ordinal;
+	ret->offset = e.offset;
+	ret->sealed_len = e.sealed_len;
+	ret->plain_len = e.plain_len;
+	return store_segment_number(st, lk->seg, e.pack, &ret->pack, err);
+}
+
+int store_lookup_next(struct store *st, struct store_lookup *lk,
+    struct store_loc *ret, struct err *err)
+{
+	for (;;) {
+		int r = 1;
+
+		if (lk->seg != NULL)
+			r = lookup_here(st, lk, ret, err);
+		if (r == 0)
+			return 0;
+		if (r > 0) {
+			struct store_segment *sg = lookup_segment(st, lk);
+
+			if (sg == NULL)
+				return 1;
+			lk->seg = sg;
+			r = store_segment_range(st, sg, lk->id, &lk->lo,
+			    &lk->hi, err);
+		}
+		if (r < 0) {
+			/* Damaged or merged away: others may know the id. */
+			if (err->class != ERR_CORRUPT &&
+			    err->class != ERR_NOTFOUND)
+				return -1;
+			if (err->class == ERR_CORRUPT)
+				store_index_broken(st, err);
+			lk->lo = lk->hi = 0;
+		}
+	}
+}

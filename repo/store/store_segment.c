@@ -1,0 +1,426 @@
+/* Opened index segments: what is held of one, and reading the rest of it. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "repo/base/cleanup.h"
+#include "repo/base/mem.h"
+#include "repo/store/store_internal.h"
+
+#define IMAGE_MAX ((uint64_t)512 << 10) /* a segment this small is read whole */
+#define PIECE_BLOCKS 64                 /* filter blocks to one read */
+#define SCAN_ENTRIES 64                 /* entries looked at in one go */
+
+static void segment_free_p(struct store_segment **sg)
+{
+	store_segment_close(*sg);
+}
+
+void store_segment_close(struct store_segment *sg)
+{
+	if (sg == NULL)
+		return;
+	free(sg->hashes);
+	free(sg->buckets);
+	free(sg->filters);
+	free(sg->numbers);
+	free(sg);
+}
+
+/* Read a range of the segment, from its image when there is one. */
+static int segment_fetch(struct store *st, const struct store_segment *sg,
+    const uint8_t *image, uint64_t off, void *dst, size_t len, struct err *err)
+{
+	int r;
+
+	if (len == 0)
+		return 0;
+	if (image != NULL) {
+		memcpy(dst, image + off, len);
+		return 0;
+	}
+	r = backend_get(st->be, sg->key, off, dst, len, err);
+	return r > 0 ? err_set(err, ERR_NOTFOUND, "%s: does not exist",
+	    sg->key) : r;
+}
+
+/* --- opening -------------------------------------------------------------------*/
+
+/* Who signed it, and whether that counts: 0, 2 when not, -1. */
+static int segment_verify(struct store *st, struct store_segment *sg,
+    const struct fmt_key *at, const uint8_t *head, const uint8_t *tail,
+    struct err *err)
+{
+	uint8_t signer[FMT_SLOT_LEN];
+	const uint8_t *pub = sg->epoch->admin_pub;
+	int admin = fmt_segment_signer(tail, signer);
+
+	if (admin != (at->place == FMT_AT_MERGED) || (!admin &&
+	        (memcmp(signer, at->slot, sizeof(signer)) != 0 ||
+	         memcmp(sg->head.slot, at->slot, sizeof(signer)) != 0)))
+		return err_set(err, ERR_CORRUPT,
+		    "it is not signed by whom it belongs to");
+	if (!admin) {
+		const struct store_slot *sl = store_slot_find(st, signer, err);
+
+		if (sl == NULL)
+			return -1;
+		if (!store_slot_stands(sl, at->session))
+			return 2;
+		if (!(sl->rights & STORE_WRITE))
+			return err_set(err, ERR_CORRUPT,
+			    "its slot may not write");
+		pub = sl->sign_pub;
+	}
+	return fmt_segment_check(tail, st->info.repository, sg->key, head,
+	    sg->hashes, sg->lay.blocks, pub, err);
+}
+
+/* Open the block at `sealed` in place; *ret_len: its plain length. */
+static int block_open(struct store *st, const struct store_segment *sg,
+    uint32_t block, uint8_t *sealed, uint32_t *ret_len, struct err *err)
+{
+	struct crypto_aead *a = store_aead_take(st, err);
+	uint8_t key[32];
+	uint64_t off;
+	int r = -1;
+
+	if (a == NULL)
+		return -1;
+	fmt_segment_key(key, sg->epoch->sec->k.segment, sg->head.salt);
+	if (fmt_segment_block(&sg->lay, block, &off, ret_len, err) == 0)
+		r = fmt_block_open(a, key, block, sg->hashes[block], sealed,
+		    *ret_len + CRYPTO_TAG_LEN, sealed, err);
+	mem_wipe(key, sizeof(key));
+	store_aead_give(st, a);
+	return r;
+}
+
+/* Read a whole section of numbers into dst (little-endian as stored). */
+static int section_load(struct store *st, const struct store_segment *sg,
+    const uint8_t *image, enum fmt_section which, uint8_t *dst,
+    struct err *err)
+{
+	const struct fmt_section_layout *sec = &sg->lay.sec[which];
+	CLEANUP_FREE uint8_t *piece = NULL;
+	uint32_t most = sec->blocks < PIECE_BLOCKS ? sec->blocks : PIECE_BLOCKS;
+
+	piece = malloc((size_t)most * FMT_BLOCK_SEALED + 1);
+	if (piece == NULL)
+		return err_nomem(err, "a part of the index");
+	for (uint32_t i = 0; i < sec->blocks;) {
+		uint32_t n = sec->blocks - i < most ? sec->blocks - i : most;
+		uint32_t last = sec->first + i + n - 1, len;
+		uint64_t off, end;
+
+		if (fmt_segment_block(&sg->lay, last, &end, &len, err) != 0)
+			return -1;
+		end += len + CRYPTO_TAG_LEN;
+		off = sec->off + (uint64_t)i * FMT_BLOCK_SEALED;
+		if (segment_fetch(st, sg, image, off, piece, end - off,
+		        err) != 0)
+			return -1;
+		for (uint32_t j = 0; j < n; j++) {
+			uint8_t *b = piece + (size_t)j * FMT_BLOCK_SEALED;
+
+			if (block_open(st, sg, sec->first + i + j, b, &len,
+			        err) != 0)
+				return -1;
+			memcpy(dst, b, len);
+			dst += len;
+		}
+		i += n;
+	}
+	return 0;
+}
+
+static int load_buckets(struct store *st, struct store_segment *sg,
+    const uint8_t *image, struct err *err)
+{
+	uint64_t n = sg->lay.sec[FMT_SEC_B].records;
+
+	sg->buckets = mem_array(n, 4, "an index segment", err);
+	if (sg->buckets == NULL || section_load(st, sg, image, FMT_SEC_B,
+	        (uint8_t *)sg->buckets, err) != 0)
+		return -1;
+	for (uint64_t i = 0; i < n; i++)
+		sg->buckets[i] = le32toh(sg->buckets[i]);
+	return 0;
+}
+
+static int load_filters(struct store *st, struct store_segment *sg,
+    const uint8_t *image, struct err *err)
+{
+	uint64_t n = sg->lay.sec[FMT_SEC_F].records;
+
+	sg->filters = mem_array(n, 2, "an index segment", err);
+	if (sg->filters == NULL || section_load(st, sg, image, FMT_SEC_F,
+	        (uint8_t *)sg->filters, err) != 0)
+		return -1;
+	for (uint64_t i = 0; i < n; i++)
+		sg->filters[i] = le16toh(sg->filters[i]);
+	return 0;
+}
+
+/* Hashes and signature, then what of buckets and filter `room` allows. */
+static int segment_load_parts(struct store *st, struct store_segment *sg,
+    const struct fmt_key *at, const uint8_t *head, size_t room,
+    size_t *ret_used, struct err *err)
+{
+	CLEANUP_FREE uint8_t *image = NULL;
+	size_t nhashes = (size_t)sg->lay.blocks * FMT_BLOCK_HASH;
+	size_t buckets = sg->lay.sec[FMT_SEC_B].records * 4;
+	size_t filters = sg->lay.sec[FMT_SEC_F].records * 2;
+	uint8_t tail[FMT_SIGNED_TAIL];
+	int r;
+
+	if (sg->lay.size <= IMAGE_MAX) {
+		image = malloc(sg->lay.size);
+		if (image == NULL)
+			return err_nomem(err, "an index segment");
+		r = backend_get(st->be, sg->key, 0, image, sg->lay.size, err);
+		if (r != 0)
+			return r;
+	}
+	sg->hashes = mem_array(sg->lay.blocks + 1, FMT_BLOCK_HASH,
+	    "an index segment", err);
+	sg->numbers = mem_array((size_t)sg->head.packs + 1, 4,
+	    "an index segment", err);
+	if (sg->hashes == NULL || sg->numbers == NULL)
+		return -1;
+	memset(sg->numbers, 0xff, ((size_t)sg->head.packs + 1) * 4);
+	if (segment_fetch(st, sg, image, sg->lay.hashes_off, sg->hashes,
+	        nhashes, err) != 0 ||
+	    segment_fetch(st, sg, image, sg->lay.size - sizeof(tail), tail,
+	        sizeof(tail), err) != 0)
+		return -1;
+	r = segment_verify(st, sg, at, head, tail, err);
+	if (r != 0)
+		return r;
+	*ret_used = sizeof(*sg) + nhashes + (size_t)sg->head.packs * 4;
+	if (*ret_used + buckets <= room) {
+		if (load_buckets(st, sg, image, err) != 0)
+			return -1;
+		*ret_used += buckets;
+	}
+	if (sg->buckets != NULL && *ret_used + filters <= room) {
+		if (load_filters(st, sg, image, err) != 0)
+			return -1;
+		*ret_used += filters;
+	}
+	return 0;
+}
+
+int store_segment_open(struct store *st, const char *key, size_t room,
+    struct store_segment **ret_sg, size_t *ret_used, struct err *err)
+{
+	CLEANUP(segment_free_p) struct store_segment *sg = NULL;
+	struct fmt_session_name name;
+	uint8_t head[FMT_SEGMENT_HEAD];
+	struct fmt_key at;
+	int r;
+
+	if (fmt_key_parse(key, &at) != 0)
+		return err_set(err, ERR_BUG, "%s: no index segment", key);
+	sg = mem_zalloc(sizeof(*sg), "an index segment", err);
+	if (sg == NULL)
+		return -1;
+	memcpy(sg->key, key, strlen(key) + 1);
+	r = backend_get(st->be, key, 0, head, sizeof(head), err);
+	if (r != 0)
+		return r;
+	if (fmt_segment_head_decode(head, sizeof(head), &sg->head, err) != 0 ||
+	    fmt_segment_layout(&sg->head, &sg->lay, err) != 0)
+		return err_wrap(err, "%s", key);
+	sg->epoch = store_epoch_find(st, sg->head.epoch, err);
+	if (sg->epoch == NULL)
+		return err_wrap(err, "%s", key);
+	r = segment_load_parts(st, sg, &at, head, room, ret_used, err);
+	if (r != 0)
+		return r < 0 ? err_wrap(err, "%s", key) : r;
+	if (at.place == FMT_AT_SEGMENT &&
+	    fmt_session_parse(at.session, &name) == 0)
+		sg->order = name.start_ms << 16 | (at.n & 0xffff);
+	*ret_sg = STEAL_PTR(sg);
+	return 0;
+}
+
+/* --- reading ----------------------------------------------------------------------*/
+
+int store_segment_load(struct store *st, struct store_segment *sg,
+    uint32_t block, uint8_t *dst, uint32_t *ret_len, struct err *err)
+{
+	uint64_t off;
+
+	if (fmt_segment_block(&sg->lay, block, &off, ret_len, err) != 0)
+		return -1;
+	if (segment_fetch(st, sg, NULL, off, dst, *ret_len + CRYPTO_TAG_LEN,
+	        err) != 0) {
+		if (err->class == ERR_NOTFOUND)
+			__atomic_store_n(&sg->gone, true, __ATOMIC_RELAXED);
+		return -1;
+	}
+	if (block_open(st, sg, block, dst, ret_len, err) != 0)
+		return err_wrap(err, "%s", sg->key);
+	return 0;
+}
+
+int store_segment_read(struct store *st, struct store_segment *sg,
+    uint32_t block, size_t off, size_t len, void *dst, struct err *err)
+{
+	uint64_t key = (uint64_t)sg->number << 32 | block;
+	uint8_t plain[FMT_BLOCK_SEALED];
+	uint32_t have;
+
+	if (store_cache_get(st->cache, key, off, len, dst))
+		return 0;
+	if (store_segment_load(st, sg, block, plain, &have, err) != 0)
+		return -1;
+	store_cache_put(st->cache, key, plain, have);
+	if (off + len > have)
+		return err_set(err, ERR_BUG, "%s: block %u is shorter than "
+		    "what is read of it", sg->key, block);
+	memcpy(dst, plain + off, len);
+	return 0;
+}
+
+/* One number of section B. */
+static int bucket_at(struct store *st, struct store_segment *sg, uint64_t i,
+    uint32_t *ret, struct err *err)
+{
+	struct fmt_record_at at;
+	uint8_t raw[4];
+
+	if (sg->buckets != NULL) {
+		*ret = sg->buckets[i];
+		return 0;
+	}
+	at = fmt_record_at(&sg->lay, FMT_SEC_B, i);
+	if (store_segment_read(st, sg, at.block, at.offset, 4, raw, err) != 0)
+		return -1;
+	*ret = le32_get(raw);
+	return 0;
+}
+
+int store_segment_range(struct store *st, struct store_segment *sg,
+    const uint8_t *id, uint32_t *ret_lo, uint32_t *ret_hi, struct err *err)
+{
+	uint32_t b = fmt_bucket(id, sg->head.bits);
+
+	if (bucket_at(st, sg, b, ret_lo, err) != 0 ||
+	    bucket_at(st, sg, (uint64_t)b + 1, ret_hi, err) != 0)
+		return -1;
+	if (*ret_lo > *ret_hi || *ret_hi > sg->head.entries)
+		return err_set(err, ERR_CORRUPT,
+		    "%s: its buckets are not in order", sg->key);
+	return 0;
+}
+
+static int entry_decode(struct store_segment *sg, const uint8_t *raw,
+    struct fmt_index_entry *ret, struct err *err)
+{
+	if (fmt_index_entry_get(raw, sg->head.packs, ret, err) != 0)
+		return err_wrap(err, "%s", sg->key);
+	return 0;
+}
+
+/* With the filter: read only entries whose fingerprint is the id's. */
+static int next_filtered(struct store *st, struct store_segment *sg,
+    const uint8_t *id, uint32_t *lo, uint32_t hi, struct fmt_index_entry *ret,
+    struct err *err)
+{
+	uint16_t want = fmt_filter(id);
+	uint8_t raw[FMT_ENTRY_LEN];
+
+	for (uint32_t i = *lo; i < hi; i++) {
+		struct fmt_record_at at;
+
+		if (sg->filters[i] != want)
+			continue;
+		at = fmt_record_at(&sg->lay, FMT_SEC_E, i);
+		if (store_segment_read(st, sg, at.block, at.offset,
+		        sizeof(raw), raw, err) != 0)
+			return -1;
+		if (memcmp(raw, id, FMT_ID_LEN) != 0)
+			continue;
+		*lo = i + 1;
+		return entry_decode(sg, raw, ret, err);
+	}
+	*lo = hi;
+	return 1;
+}
+
+int store_segment_next(struct store *st, struct store_segment *sg,
+    const uint8_t *id, uint32_t *lo, uint32_t hi, struct fmt_index_entry *ret,
+    struct err *err)
+{
+	uint8_t raw[SCAN_ENTRIES * FMT_ENTRY_LEN];
+
+	if (sg->filters != NULL)
+		return next_filtered(st, sg, id, lo, hi, ret, err);
+	while (*lo < hi) {
+		struct fmt_record_at at = fmt_record_at(&sg->lay, FMT_SEC_E,
+		    *lo);
+		uint32_t n = FMT_ENTRIES_PER_BLOCK - at.offset / FMT_ENTRY_LEN;
+
+		if (n > hi - *lo)
+			n = hi - *lo;
+		if (n > SCAN_ENTRIES)
+			n = SCAN_ENTRIES;
+		if (store_segment_read(st, sg, at.block, at.offset,
+		        (size_t)n * FMT_ENTRY_LEN, raw, err) != 0)
+			return -1;
+		for (uint32_t i = 0; i < n; i++) {
+			const uint8_t *e = raw + (size_t)i * FMT_ENTRY_LEN;
+
+			if (memcmp(e, id, FMT_ID_LEN) != 0)
+				continue;
+			*lo += i + 1;
+			return entry_decode(sg, e, ret, err);
+		}
+		*lo += n;
+	}
+	return 1;
+}
+
+int store_segment_pack(struct store *st, struct store_segment *sg,
+    uint32_t local, struct fmt_pack_record *ret_rec,
+    uint8_t ret_key[FMT_SEALED_KEY_BOX], struct err *err)
+{
+	struct fmt_record_at at = fmt_record_at(&sg->lay, FMT_SEC_P, local);
+	CLEANUP_FREE uint8_t *raw = malloc(sg->head.record);
+
+	if (raw == NULL)
+		return err_nomem(err, "a pack's record");
+	if (store_segment_read(st, sg, at.block, at.offset, sg->head.record,
+	        raw, err) != 0)
+		return -1;
+	if (fmt_pack_record_get(raw, sg->head.record, ret_rec, err) != 0)
+		return err_wrap(err, "%s", sg->key);
+	if (ret_rec->sealed_len > FMT_SEALED_KEY_BOX)
+		return err_set(err, ERR_CORRUPT, "%s: a sealed key of %u bytes",
+		    sg->key, ret_rec->sealed_len);
+	memcpy(ret_key, ret_rec->sealed_key, ret_rec->sealed_len);
+	ret_rec->sealed_key = ret_key;
+	return 0;
+}
+
+int store_segment_number(struct store *st, struct store_segment *sg,
+    uint32_t local, uint32_t *ret_number, struct err *err)
+{
+	uint8_t key[FMT_SEALED_KEY_BOX];
+	struct fmt_pack_record rec;
+	struct store_packent e = { .segment = sg->number, .local = local };
+
+	*ret_number = __atomic_load_n(&sg->numbers[local], __ATOMIC_RELAXED);
+	if (*ret_number != UINT32_MAX)
+		return 0;
+	if (store_segment_pack(st, sg, local, &rec, key, err) != 0)
+		return -1;
+	memcpy(e.name, rec.name, sizeof(e.name));
+	e.size = rec.size;
+	if (store_packtab_add(st->packs, &e, ret_number, err) != 0)
+		return -1;
+	__atomic_store_n(&sg->numbers[local], *ret_number, __ATOMIC_RELAXED);
+	return 0;
+}

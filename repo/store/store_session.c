@@ -1,0 +1,445 @@
+/* A writer's run: its beginning (R1), its signs of life, its end. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/clock.h"
+#include "repo/base/log.h"
+#include "repo/base/mem.h"
+#include "repo/base/rand.h"
+#include "repo/store/store_session_internal.h"
+
+#define BUFFERS_MIN 4
+#define BUFFERS_DEFAULT 6
+#define PACK_STEP ((uint32_t)64 << 10)
+#define PACK_MIN ((uint32_t)256 << 10)
+
+int store_session_fail(struct store_session *s, const struct err *why)
+{
+	pthread_mutex_lock(&s->lock);
+	if (!s->failed) {
+		s->failed = true;
+		s->why = *why;
+	}
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	return -1;
+}
+
+int store_session_failed(const struct store_session *s, struct err *err)
+{
+	if (!s->failed)
+		return 0;
+	*err = s->why;
+	return -1;
+}
+
+static void session_free(struct store_session *s)
+{
+	if (s == NULL)
+		return;
+	for (unsigned i = 0; i < s->nbufs && s->bufs != NULL; i++)
+		if (s->bufs[i].mem != NULL)
+			mem_pages_free(s->bufs[i].mem, s->buf_len);
+	free(s->bufs);
+	crypto_secret_free(s->keys);
+	for (uint32_t i = 0; i < s->npacks; i++)
+		store_pack_free(s->packs[i]);
+	free(s->packs);
+	store_table_release(&s->table);
+	store_dead_free(s->dead);
+	store_snapshot_free(s->parent);
+	buf_release(&s->pack_names);
+	free(s->seen);
+	free(s->host);
+	free(s->volume);
+	pthread_mutex_destroy(&s->lock);
+	pthread_cond_destroy(&s->changed);
+	free(s);
+}
+
+/* --- beginning ---------------------------------------------------------------------*/
+
+static int session_memory(struct store_session *s, unsigned buffers,
+    struct err *err)
+{
+	const struct store *st = s->st;
+
+	s->pack_size = st->opt.pack_size != 0 ? st->opt.pack_size :
+	    st->info.pack_size;
+	s->pack_size = s->pack_size / PACK_STEP * PACK_STEP;
+	if (s->pack_size < PACK_MIN)
+		return err_set(err, ERR_USAGE, "packs of %u bytes",
+		    s->pack_size);
+	/* The last pack of a kind is padded to a Padmé size. */
+	s->buf_len = (uint32_t)fmt_padme(s->pack_size);
+	s->nbufs = buffers == 0 ? BUFFERS_DEFAULT :
+	    buffers < BUFFERS_MIN ? BUFFERS_MIN : buffers;
+	s->bufs = mem_array(s->nbufs, sizeof(*s->bufs), "packs", err);
+	if (s->bufs == NULL)
+		return -1;
+	s->keys = crypto_secret_new((size_t)s->nbufs * STORE_KEY_LEN, err);
+	if (s->keys == NULL)
+		return -1;
+	for (unsigned i = 0; i < s->nbufs; i++)
+		s->bufs[i].key = s->keys + (size_t)i * STORE_KEY_LEN;
+	return store_table_init(&s->table, err);
+}
+
+static struct store_session *session_alloc(struct store *st,
+    const struct store_session_options *opt, struct err *err)
+{
+	struct store_session *s = mem_zalloc(sizeof(*s), "a session", err);
+
+	if (s == NULL)
+		return NULL;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->changed, NULL);
+	s->st = st;
+	s->executor = opt->executor;
+	s->content = opt->content;
+	s->next_segment = 1;
+	s->epoch = store_epoch_known(st, st->info.epoch);
+	s->last_segment_ns = s->last_alive_ns = clock_mono_ns();
+	s->host = mem_strdup(opt->host == NULL ? "" : opt->host, err);
+	if (s->host != NULL)
+		s->volume = mem_strdup(opt->volume, err);
+	if (s->volume == NULL ||
+	    session_memory(s, opt->pack_buffers, err) != 0) {
+		session_free(s);
+		return NULL;
+	}
+	fmt_volume_hash(s->volume_hash, st->own->volume, fmt_str(s->volume));
+	return s;
+}
+
+/*
+ * Its name.  Times in the names of a chain go forward even when the clock
+ * does not, so that the newest is always found last.
+ */
+static int session_name(struct store_session *s, struct err *err)
+{
+	struct fmt_session_name name, last;
+	struct store_keys keys = { 0 };
+	char prefix[FMT_KEY_MAX], slot[FMT_HEX_SLOT], volume[17];
+
+	s->start_ns = clock_real_ns();
+	name.start_ms = s->start_ns < 0 ? 0 :
+	    (uint64_t)s->start_ns / 1000000;
+	hex_encode(slot, s->st->info.slot, STORE_SLOT_LEN);
+	hex_encode(volume, s->volume_hash, 8);
+	snprintf(prefix, sizeof(prefix), "snapshots/%s/%s-", slot, volume);
+	if (store_keys_list(s->st->be, prefix, &keys, err) != 0)
+		return -1;
+	if (keys.n > 0 && fmt_session_parse(strrchr(store_keys_at(&keys,
+	        keys.n - 1), '/') + 1, &last) == 0 &&
+	    last.start_ms >= name.start_ms)
+		name.start_ms = last.start_ms + 1;
+	store_keys_release(&keys);
+	memcpy(name.volume, s->volume_hash, sizeof(name.volume));
+	rand_bytes(name.random, sizeof(name.random));
+	fmt_session_text(s->name, &name);
+	fmt_key_session(s->object, s->st->info.slot, s->name);
+	return 0;
+}
+
+/* Encode the session object. */
+static int session_object(struct store_session *s, uint64_t bytes_read,
+    uint64_t entries, struct buf *obj, struct err *err)
+{
+	struct fmt_session f = {
+		.generation = s->generation,
+		.start_ns = s->start_ns,
+		.updated_ns = clock_real_ns(),
+		.bytes_read = bytes_read,
+		.entries = entries,
+		.host = fmt_str(s->host),
+	};
+
+	if (fmt_session_encode(obj, s->object, s->epoch->n,
+	        s->epoch->sec->k.session, &f, err) != 0)
+		return -1;
+	return fmt_sign_append(obj, s->st->info.repository, s->object,
+	    s->st->info.slot, s->st->own->half.sign_seed, err);
+}
+
+static int session_declare(struct store_session *s, struct err *err)
+{
+	struct buf obj = BUF_INIT;
+	int r = session_object(s, 0, 0, &obj, err);
+
+	if (r == 0)
+		r = store_object_put(s->st->be, s->object, obj.p, obj.len, err);
+	buf_release(&obj);
+	if (r > 0)
+		r = err_set(err, ERR_CONFLICT,
+		    "another session has its random name");
+	return r == 0 ? 0 : err_wrap(err, "%s", s->object);
+}
+
+/* May this program and credential write here? */
+static int may_write(struct store *st, struct err *err)
+{
+	struct fmt_config c;
+
+	if (store_need(st, STORE_WRITE, "to write", err) != 0 ||
+	    fmt_config_decode(st->config.p, st->config.len, &c, err) != 0)
+		return -1;
+	return fmt_config_usable(&c, 1, err);
+}
+
+struct store_session *store_session_begin(struct store *st,
+    const struct store_session_options *opt, struct err *err)
+{
+	struct store_session *s;
+
+	if (may_write(st, err) != 0)
+		return NULL;
+	if (opt->volume == NULL || opt->volume[0] == '\0' ||
+	    (opt->content != STORE_TREE && opt->content != STORE_BLOCK)) {
+		err_set(err, ERR_USAGE, "a session needs a volume and a kind");
+		return NULL;
+	}
+	s = session_alloc(st, opt, err);
+	if (s == NULL)
+		return NULL;
+	/* R1, in this order and no other. */
+	if (store_dead_generation(st, &s->generation, err) != 0 ||
+	    session_name(s, err) != 0 || session_declare(s, err) != 0)
+		goto fail;
+	s->dead = store_dead_read(st, err);
+	if (s->dead == NULL || store_index_refresh(st, 0, err) != 0 ||
+	    store_parent_choose(s, opt->parent, err) != 0)
+		goto fail;
+	return s;
+fail:
+	session_free(s);
+	return NULL;
+}
+
+const struct store_snapshot *store_session_parent(const struct store_session *s,
+    bool *ret_carry)
+{
+	*ret_carry = s->parent != NULL && s->carry;
+	return s->parent;
+}
+
+/* --- under way ----------------------------------------------------------------------*/
+
+/* Has someone taken this session's snapshot key?  0 no, -1 with CONFLICT. */
+static int session_revoked(struct store_session *s, struct err *err)
+{
+	char key[FMT_KEY_MAX];
+	struct backend_stat bs;
+	int r;
+
+	fmt_key_snapshot(key, s->st->info.slot, s->name);
+	r = backend_stat(s->st->be, key, &bs, err);
+	if (r == 1)
+		return 0;
+	if (r == 0)
+		err_set(err, ERR_CONFLICT, "%s: this run was silent for too "
+		    "long and has been revoked", s->object);
+	return -1;
+}
+
+int store_session_alive(struct store_session *s, uint64_t bytes_read,
+    uint64_t entries, struct err *err)
+{
+	struct buf obj = BUF_INIT;
+	int64_t now = clock_mono_ns();
+	bool due;
+	int r;
+
+	pthread_mutex_lock(&s->lock);
+	due = now - s->last_alive_ns >= STORE_ALIVE_NS;
+	if (due)
+		s->last_alive_ns = now;
+	pthread_mutex_unlock(&s->lock);
+	if (!due)
+		return 0;
+	r = session_revoked(s, err);
+	if (r == 0)
+		r = session_object(s, bytes_read, entries, &obj, err);
+	if (r == 0)
+		r = backend_put_over(s->st->be, s->object, obj.p, obj.len, err);
+	buf_release(&obj);
+	if (r == 0)
+		r = store_segment_flush(s, false, err);
+	return r == 0 ? 0 : store_session_fail(s, err);
+}
+
+void store_session_stats(struct store_session *s, struct store_session_stats *ret)
+{
+	pthread_mutex_lock(&s->lock);
+	*ret = s->stats;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* --- its end --------------------------------------------------------------------------*/
+
+/* Close what is open (when `finish`) and wait for what is under way. */
+static void settle(struct store_session *s, bool finish)
+{
+	pthread_mutex_lock(&s->lock);
+	for (int k = STORE_DATA; k <= STORE_STATE && finish; k++) {
+		for (int i = 0; i < 2; i++) {
+			struct store_pack *p = s->open[k][i];
+
+			if (p != NULL) {
+				p->last = true;
+				store_pack_close(p);
+			}
+		}
+	}
+	store_pack_drain(s);
+	while (s->jobs > 0)
+		pthread_cond_wait(&s->changed, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void store_session_abort(struct store_session *s)
+{
+	struct err err = ERR_INIT;
+
+	if (s == NULL)
+		return;
+	settle(s, false);
+	if (store_segment_flush(s, true, &err) != 0)
+		log_msg(LOG_WARN, "what was sent stays unnamed: %s", err.msg);
+	session_free(s);
+}
+
+static struct fmt_ref ref_of(const struct store_ref *r)
+{
+	struct fmt_ref x = { .level = r->level, .entries = r->entries };
+
+	memcpy(x.id, r->id, sizeof(x.id));
+	return x;
+}
+
+static void list_strings(struct fmt_list_buf *l, const char *const *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		fmt_list_add_str(l, fmt_str(v[i]));
+}
+
+static struct fmt_s1 make_s1(const struct store_session *s,
+    const struct store_commit *c, const struct fmt_list_buf *packs)
+{
+	struct fmt_s1 s1 = {
+		.type = c->checkpoint ? FMT_CHECKPOINT : FMT_COMMIT,
+		.flags = c->flags,
+		.content = (uint8_t)s->content,
+		.domain = fmt_str(s->st->info.domain),
+		.start_ns = c->start_ns,
+		.end_ns = c->end_ns,
+		.counter = s->counter,
+		.generation = s->generation,
+		.state = ref_of(&c->state),
+		.size = c->size,
+		.entries = c->entries,
+		.packs = fmt_list_of(packs),
+	};
+
+	memcpy(s1.volume_hash, s->volume_hash, 32);
+	memcpy(s1.predecessor_hash, s->predecessor_hash, 32);
+	memcpy(s1.predecessor, s->predecessor, sizeof(s1.predecessor));
+	if (s->parent != NULL)
+		memcpy(s1.parent, s->parent->session, sizeof(s1.parent));
+	return s1;
+}
+
+/* Encode and sign the snapshot. */
+static int make_snapshot(struct store_session *s, const struct store_commit *c,
+    const char *key, struct buf *obj, struct err *err)
+{
+	struct fmt_list_buf packs = FMT_LIST_BUF_INIT;
+	struct fmt_list_buf paths = FMT_LIST_BUF_INIT;
+	struct fmt_list_buf tags = FMT_LIST_BUF_INIT;
+	struct fmt_s2 s2 = {
+		.catalog = ref_of(&c->catalog),
+		.volume = fmt_str(s->volume),
+		.host = fmt_str(s->host),
+		.user = fmt_str(c->user),
+		.program = fmt_str(c->program),
+		.files = c->files,
+		.directories = c->dirs,
+		.others = c->others,
+		.bytes_read = c->bytes_read,
+		.bytes_new = c->bytes_new,
+		.bytes_stored = s->stats.bytes_packed,
+	};
+	struct fmt_s1 s1;
+	int r;
+
+	list_strings(&paths, c->paths, c->npaths);
+	list_strings(&tags, c->tags, c->ntags);
+	for (size_t i = 0; c->checkpoint && i < s->pack_names.len; i += 16)
+		fmt_list_add_pack(&packs, s->pack_names.p + i);
+	s2.paths = fmt_list_of(&paths);
+	s2.tags = fmt_list_of(&tags);
+	s1 = make_s1(s, c, &packs);
+	r = buf_check(&packs.b, "a snapshot", err);
+	if (r == 0)
+		r = buf_check(&paths.b, "a snapshot", err);
+	if (r == 0)
+		r = buf_check(&tags.b, "a snapshot", err);
+	if (r == 0)
+		r = fmt_snapshot_encode(obj, key, s->epoch->n,
+		    s->epoch->sec->k.snapshot, s->epoch->content_pub, &s1,
+		    &s2, err);
+	if (r == 0)
+		r = fmt_sign_append(obj, s->st->info.repository, key,
+		    s->st->info.slot, s->st->own->half.sign_seed, err);
+	fmt_list_release(&packs);
+	fmt_list_release(&paths);
+	fmt_list_release(&tags);
+	return r;
+}
+
+/* The one step that makes all of it exist. */
+static int put_snapshot(struct store_session *s, const struct store_commit *c,
+    struct err *err)
+{
+	struct buf obj = BUF_INIT;
+	char key[FMT_KEY_MAX];
+	int r;
+
+	fmt_key_snapshot(key, s->st->info.slot, s->name);
+	r = make_snapshot(s, c, key, &obj, err);
+	if (r == 0)
+		r = store_object_put(s->st->be, key, obj.p, obj.len, err);
+	buf_release(&obj);
+	if (r > 0)
+		return err_set(err, ERR_CONFLICT, "%s: this run was silent for "
+		    "too long and has been revoked", s->object);
+	return r == 0 ? 0 : err_wrap(err, "%s", key);
+}
+
+int store_session_commit(struct store_session *s, const struct store_commit *c,
+    char ret_id[17], struct err *err)
+{
+	struct err ignored = ERR_INIT;
+	int r;
+
+	settle(s, true);
+	pthread_mutex_lock(&s->lock);
+	r = store_session_failed(s, err);
+	if (r == 0)
+		r = buf_check(&s->pack_names, "a snapshot", err);
+	pthread_mutex_unlock(&s->lock);
+	if (r == 0)
+		r = store_segment_flush(s, true, err);
+	else
+		store_segment_flush(s, true, &ignored); /* as abort does */
+	if (r == 0)
+		r = put_snapshot(s, c, err);
+	if (r == 0)
+		memcpy(ret_id, strrchr(s->name, '-') + 1, 17);
+	session_free(s);
+	return r;
+}

@@ -1,0 +1,156 @@
+#ifndef REPO_STORE_STORE_SESSION_INTERNAL_H
+#define REPO_STORE_STORE_SESSION_INTERNAL_H
+
+#include <pthread.h>
+
+#include "repo/store/store_internal.h"
+
+/* What only the writing files of the room share. */
+
+/* A segment is written after so many bytes sent, so long, or so many entries. */
+#define STORE_SEGMENT_BYTES ((uint64_t)1 << 30)
+#define STORE_SEGMENT_NS ((int64_t)300 * 1000000000)
+#define STORE_SEGMENT_ENTRIES 65536u
+/* From so many written entries on, a session forgets them and uses segments. */
+#define STORE_TABLE_KEEP 32768u
+
+#define STORE_SMALL_PACK ((uint32_t)4 << 20) /* catalog and state packs */
+#define STORE_ALIVE_NS ((int64_t)300 * 1000000000)
+
+/* An entry of a pack's directory; its ordinal is its place. */
+struct store_ent {
+	uint8_t id[STORE_ID_LEN];
+	uint32_t offset, sealed, plain; /* bytes */
+};
+
+/* A whole pack's memory, and the data key of the pack that is in it. */
+struct store_pack_buf {
+	uint8_t *mem;   /* pages; NULL until first used */
+	uint8_t *key;   /* STORE_KEY_LEN bytes of the session's secret memory */
+	bool taken;
+};
+
+/* A pack that a session writes; its entries outlive its buffer. */
+struct store_pack {
+	struct store_session *s;
+	uint32_t index;          /* in s->packs */
+	enum store_kind kind;
+	char key[FMT_KEY_MAX];
+	struct fmt_pack_record rec; /* complete once it is stored */
+	uint8_t sealed_key[FMT_SEALED_KEY_BOX];
+	struct store_pack_buf *buf; /* NULL once it is stored or failed */
+	struct store_ent *ent;
+	uint32_t n, cap;         /* entries */
+	uint32_t end;            /* where the next blob goes, bytes */
+	uint32_t soft;           /* closed when it would grow beyond this */
+	unsigned sealing;        /* blobs being sealed in place */
+	bool closed, last, arrived;
+	uint32_t segment;        /* number of the segment that names it; 0: none */
+	struct store_pack *next; /* in the list of those to be finished */
+};
+
+struct store_table_slot { uint32_t pack, ordinal; }; /* pack + 1; 0: empty */
+
+struct store_table {
+	struct store_table_slot *slot;
+	uint32_t nslots, n;
+};
+
+int store_table_init(struct store_table *t, struct err *err);
+void store_table_release(struct store_table *t);
+bool store_table_has(const struct store_table *t,
+    struct store_pack *const *packs, const uint8_t id[STORE_ID_LEN]);
+/* Make sure that one more entry can be added. */
+int store_table_room(struct store_table *t, struct store_pack *const *packs,
+    struct err *err);
+/* Add an entry of packs[pack]; room was made. */
+void store_table_add(struct store_table *t, struct store_pack *const *packs,
+    uint32_t pack, uint32_t ordinal);
+void store_table_clear(struct store_table *t);
+
+/* What is known of a pack by R2. */
+enum { STORE_UNSEEN, STORE_SEEN, STORE_GONE };
+
+struct store_session {
+	struct store *st;
+	struct store_executor executor;
+	struct store_epoch *epoch;   /* of all that this session seals */
+	char name[STORE_SESSION_MAX];
+	char object[FMT_KEY_MAX];          /* key of the session object */
+	char *host, *volume;
+	uint8_t volume_hash[32];
+	enum store_content content;
+	int64_t start_ns;
+	uint64_t generation;         /* declared; never rises */
+	struct store_dead *dead;
+	struct store_snapshot *parent;
+	bool carry;
+	uint64_t counter;            /* of the snapshot to come */
+	uint8_t predecessor_hash[32];
+	char predecessor[STORE_SESSION_MAX];
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed;      /* a buffer came back, a job ended */
+	/* All below under lock. */
+	bool failed;
+	struct err why;
+	struct store_pack_buf *bufs;
+	unsigned nbufs;
+	uint32_t buf_len, pack_size;
+	uint8_t *keys;               /* secret: STORE_KEY_LEN a buffer */
+	struct store_pack **packs;   /* those whose entries are remembered */
+	uint32_t npacks, cappacks;
+	struct store_table table;
+	struct store_pack *open[STORE_STATE + 1][2];
+	struct store_pack *ready;    /* closed and sealed, to be finished */
+	uint64_t coin;               /* random bits left for the choice of packs */
+	unsigned coins;
+	unsigned jobs;               /* finishing packs */
+	bool segmenting;             /* one thread is writing a segment */
+	uint32_t next_segment;       /* its number, from 1 */
+	uint32_t opened_segments;    /* those up to it are in the index */
+	uint64_t unnamed_bytes, unnamed_entries; /* arrived, in no segment */
+	uint64_t named_entries;      /* in a segment and still remembered */
+	int64_t last_segment_ns;     /* by clock_mono_ns */
+	int64_t last_alive_ns;
+	uint8_t *seen;               /* by pack number: STORE_UNSEEN ... */
+	uint32_t nseen;
+	struct buf pack_names;       /* 16 bytes each, all packs that arrived */
+	struct store_session_stats stats;
+};
+
+/* Remember the first failure of the session and wake who waits.  Return -1. */
+int store_session_fail(struct store_session *s, const struct err *why);
+/* Under lock: return 0, or -1 with the session's first failure in err. */
+int store_session_failed(const struct store_session *s, struct err *err);
+
+/*
+ * Under lock: room for a blob of `len` sealed bytes in an open pack of that
+ * kind; its entry is made and counts as being sealed.  Return the pack, or
+ * NULL: with *ret_wait true when no buffer is free, else with err.
+ */
+struct store_pack *store_pack_reserve(struct store_session *s,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN], uint32_t len,
+    uint32_t plain, uint32_t *ret_ordinal, bool *ret_wait, struct err *err);
+/* Under lock: the blob is in place (or the session failed). */
+void store_pack_sealed(struct store_pack *p);
+/* Under lock: no more blobs go to it. */
+void store_pack_close(struct store_pack *p);
+/* Under lock, which is let go meanwhile: have ready packs finished. */
+void store_pack_drain(struct store_session *s);
+void store_pack_free(struct store_pack *p);
+
+/*
+ * Write a segment of all packs that arrived and are in none, when one is due
+ * or `now`.  Takes the lock itself.  Return 0 or -1 with err.
+ */
+int store_segment_flush(struct store_session *s, bool now, struct err *err);
+
+/*
+ * Choose the parent and the predecessor (R3), after gc/ was read.  spec as in
+ * store_session_options.
+ */
+int store_parent_choose(struct store_session *s, const char *spec,
+    struct err *err);
+
+#endif

@@ -1,0 +1,146 @@
+/* Finding the credential that a passphrase or key file opens. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+#include "repo/base/mem.h"
+#include "repo/store/store_internal.h"
+
+/* What is to be opened, and what came of it. */
+struct unlock {
+	struct store *st;
+	const struct store_secret *secret;
+	uint32_t max_mem_kib;
+	bool one;                       /* only this slot: */
+	uint8_t slot[STORE_SLOT_LEN];
+	uint8_t *k;                     /* secret memory, 64 bytes */
+	bool by_file;
+	unsigned tried;
+};
+
+/* Make k from the secret for this wrap. */
+static int unlock_key(struct unlock *u, const struct fmt_wrap *w,
+    struct err *err)
+{
+	if (u->by_file)
+		return 0; /* made once, in unlock_prepare */
+	if (crypto_passphrase(u->k + 32, u->secret->passphrase,
+	        u->secret->passphrase_len, w->salt, w->ops, w->mem_kib,
+	        u->max_mem_kib, err) != 0)
+		return -1;
+	fmt_wrap_derive(u->k, u->k + 32);
+	return 0;
+}
+
+/* Return 0 when the wrap opened, 1 when not, -1. */
+static int unlock_try(struct unlock *u, const char *key,
+    const struct fmt_key *at, struct err *err)
+{
+	CLEANUP_FREE uint8_t *obj = NULL;
+	struct fmt_wrap w;
+	size_t len;
+	int r = backend_get_all(u->st->be, key, STORE_SMALL_OBJECT, &obj, &len,
+	    err);
+
+	if (r != 0)
+		return r;
+	if (fmt_wrap_decode(obj, len, &w, err) != 0)
+		return err_wrap(err, "%s", key);
+	if ((w.method == FMT_BY_KEY_FILE) != u->by_file)
+		return 1;
+	u->tried++;
+	if (unlock_key(u, &w, err) != 0)
+		return err_wrap(err, "%s", key);
+	if (fmt_wrap_open(obj, len, key, u->k, &u->st->own->half, err) != 0)
+		return err->class == ERR_AUTH ? 1 : err_wrap(err, "%s", key);
+	memcpy(u->st->info.slot, at->slot, STORE_SLOT_LEN);
+	return 0;
+}
+
+static int unlock_prepare(struct unlock *u, struct err *err)
+{
+	const struct store_secret *s = u->secret;
+
+	if (s->passphrase == NULL && s->key_file == NULL)
+		return err_set(err, ERR_USAGE,
+		    "neither a passphrase nor a key file was given");
+	if (s->passphrase == NULL) {
+		if (fmt_key_file_parse(s->key_file, u->slot, u->k + 32,
+		        err) != 0)
+			return -1;
+		fmt_wrap_derive(u->k, u->k + 32);
+		u->by_file = true;
+		u->one = true;
+	}
+	if (s->slot != NULL) {
+		uint8_t slot[STORE_SLOT_LEN];
+
+		if (hex_decode(slot, sizeof(slot), s->slot) != 0)
+			return err_set(err, ERR_USAGE,
+			    "'%s' is no slot (16 hex digits)", s->slot);
+		if (u->by_file && memcmp(slot, u->slot, sizeof(slot)) != 0)
+			return err_set(err, ERR_USAGE,
+			    "the key file is not of slot %s", s->slot);
+		memcpy(u->slot, slot, sizeof(slot));
+		u->one = true;
+	}
+	return 0;
+}
+
+/* Try every wrap that may fit, an unreadable one only hiding its own slot. */
+static int unlock_all(struct unlock *u, struct err *err)
+{
+	struct store_keys keys = { 0 };
+	struct err first = ERR_INIT;
+	char prefix[FMT_KEY_MAX] = "keys/", slot[FMT_HEX_SLOT];
+	int r = 1;
+
+	if (u->one) {
+		hex_encode(slot, u->slot, STORE_SLOT_LEN);
+		snprintf(prefix, sizeof(prefix), "keys/%s/", slot);
+	}
+	if (store_keys_list(u->st->be, prefix, &keys, err) != 0)
+		return -1;
+	for (size_t i = 0; i < keys.n && r != 0; i++) {
+		struct fmt_key at;
+
+		if (fmt_key_parse(store_keys_at(&keys, i), &at) != 0 ||
+		    at.place != FMT_AT_WRAP)
+			continue;
+		r = unlock_try(u, store_keys_at(&keys, i), &at, err);
+		if (r < 0 && first.class == ERR_NONE)
+			first = *err;
+	}
+	store_keys_release(&keys);
+	if (r == 0)
+		return 0;
+	if (first.class != ERR_NONE) {
+		*err = first;
+		return -1;
+	}
+	if (u->by_file || u->one)
+		return err_set(err, ERR_AUTH, "%s (slot %s)", u->by_file ?
+		    "the key file opens no credential" :
+		    "wrong passphrase, or no credential for it", slot);
+	return err_set(err, ERR_AUTH, "wrong passphrase, or no credential for "
+	    "it (tried %u slot%s)", u->tried, u->tried == 1 ? "" : "s");
+}
+
+int store_unlock(struct store *st, const struct store_secret *secret,
+    size_t argon_memory, struct err *err)
+{
+	struct unlock u = { .st = st, .secret = secret };
+	int r = -1;
+
+	u.max_mem_kib = (uint32_t)(argon_memory / 1024);
+	u.k = crypto_secret_new(64, err);
+	if (u.k == NULL)
+		return -1;
+	if (unlock_prepare(&u, err) == 0)
+		r = unlock_all(&u, err);
+	crypto_secret_free(u.k);
+	return r;
+}
