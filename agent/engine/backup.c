@@ -378,7 +378,7 @@ static void tree_teardown(struct backup *b)
 	archive_tree_free(b->tree);
 	archive_state_close(b->state);
 	if (b->at_group != NULL)
-		group_unref(b->at_group);
+		merge_group_unref(b->at_group);
 	links_free(b->links);
 	if (b->comps_dir != NULL)
 		dir_unref(b->comps_dir);
@@ -433,7 +433,8 @@ static int make_chunker(struct chunker **ret, enum chunker_mode mode, const uint
 	if (*ret == NULL)
 		return err_nomem(err, "the chunker");
 	if (chunker_init(*ret, mode, key, &p) < 0)
-		return err_set(err, ERR_CORRUPT, "the repository's chunking parameters are not valid");
+		return err_set(err, ERR_CORRUPT,
+		    "the repository's chunking parameters are not valid");
 	return 0;
 }
 

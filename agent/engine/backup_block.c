@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "agent/engine/backup_internal.h"
+#include "agent/engine/runs.h"
+#include "agent/engine/stream.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/clock.h"
 #include "repo/base/mem.h"

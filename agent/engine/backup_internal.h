@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "agent/engine/backup.h"
+#include "agent/engine/content.h"
 #include "agent/engine/dirs.h"
 #include "agent/engine/engine_internal.h"
 #include "agent/engine/io.h"
@@ -39,29 +40,6 @@
 
 struct backup;
 struct item;
-
-/* Bytes of several small files, stored as one chunk. */
-struct bundle {
-	struct pool_task task;
-	struct backup *b;
-	unsigned refs;      /* items, and the one that is open; main thread's */
-	atomic_bool stored;
-	uint32_t len, files;
-	uint8_t id[32];
-	uint8_t *data;      /* NULL once stored */
-};
-
-/* What a file's bytes became. */
-struct content {
-	uint8_t kind;       /* enum fmt_content_kind, or CONTENT_NONE */
-	uint8_t *bytes;     /* inline, or small and not bundled yet; owned */
-	struct bundle *bundle; /* slice of this run */
-	uint8_t id[32];     /* slice of an older run, or map */
-	uint32_t chunk_len, off;
-	struct fmt_list_buf runs;
-	struct archive_ref map;
-};
-#define CONTENT_NONE 255
 
 enum item_class {
 	ITEM_UNKNOWN,   /* not merged yet */
@@ -236,9 +214,6 @@ int backup_page_get(void *ctx, enum archive_kind kind, const uint8_t id[32],
 void item_look(struct backup *b, struct item *it, int dirfd);
 void item_fetch(struct backup *b, unsigned self, struct item *it, bool content);
 void item_free(struct item *it);
-void content_release(struct content *c);
-/* What an entry says of it; borrowed from c. */
-void content_tell(const struct content *c, uint64_t size, struct fmt_content *ret);
 /* Queue the reading of it as a task of its own. */
 void item_submit_fetch(struct backup *b, struct item *it, bool content);
 
@@ -246,67 +221,15 @@ void item_submit_fetch(struct backup *b, struct item *it, bool content);
 void file_store(struct backup *b, unsigned self, struct item *it, int fd);
 void file_submit_big(struct backup *b, struct item *it);
 
-/*
- * Parts of a file for stream_source: a hole of at least SPLIT_GRAIN at
- * multiples of it (the last may end with the file), or the data up to the
- * next such hole.
- */
-struct file_parts {
-	int fd;
-	uint64_t at, size;
-};
-void file_parts_init(struct file_parts *p, int fd, uint64_t size);
-int file_parts_next(void *parts, uint64_t *ret_off, uint64_t *ret_len,
-    bool *ret_hole, struct err *err);
-
-/* stream.c */
-struct stream_source {
-	int fd;
-	bool pipe;          /* read() in order to its end; size is unknown */
-	bool direct;        /* descriptor is O_DIRECT: offsets are aligned */
-	uint64_t size;      /* bytes */
-	/* Parts in order: what to read, and holes or zeros that are known.  NULL:
-	 * everything is read.  0, 1 at the end, -1. */
-	int (*next)(void *ctx, uint64_t *ret_off, uint64_t *ret_len,
-	    bool *ret_hole, struct err *err);
-	void *ctx;
-};
-struct stream_result {
-	uint64_t size;      /* bytes that the runs add up to */
-	uint64_t read;
-	bool short_read;    /* it ended before size */
-};
-/*
- * Read, cut and store a long source as thread self, chunks by all workers;
- * the runs come in order to sink in this thread.
- */
-int stream_store(struct backup *b, unsigned self, const struct stream_source *src,
-    enum chunker_mode mode,
-    int (*sink)(void *ctx, const struct fmt_run *run, struct err *err),
-    void *ctx, struct stream_result *ret, struct err *err);
-
-/* A list of runs that becomes a byte map when it is long. */
-struct runs {
-	struct fmt_list_buf list;
-	struct archive_map_writer *map;
-	struct archive_io io;
-	struct page_ctx page;
-};
-void runs_init(struct runs *r, struct backup *b, unsigned self);
-void runs_release(struct runs *r);
-int runs_add(void *runs, const struct fmt_run *run, struct err *err);
-/* Move what was collected into c. */
-int runs_finish(struct runs *r, struct content *c, struct err *err);
-
 /* merge.c, bundle.c, encode.c: main thread.  1: did something, 0: must wait, -1. */
 int merge_begin(struct backup *b, const struct store_snapshot *parent,
     struct err *err);
 int merge_step(struct backup *b, struct err *err);
 /* The group's leaf cannot be carried over: its items are encoded anew. */
-void group_spoil(struct backup *b, struct group *g);
+void merge_spoil(struct backup *b, struct group *g);
 /* Too many items wait: decide about this one by what is known. */
 void merge_force(struct backup *b, struct item *it);
-void group_unref(struct group *g);
+void merge_group_unref(struct group *g);
 int bundle_step(struct backup *b, struct err *err);
 void bundle_unref(struct bundle *bd);
 int encode_step(struct backup *b, struct err *err);

@@ -3,6 +3,7 @@
 
 #include "agent/engine/engine.h"
 #include "agent/engine/pool.h"
+#include "agent/engine/uploads.h"
 
 struct engine {
 	struct engine_options opt;

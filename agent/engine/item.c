@@ -429,15 +429,6 @@ void item_submit_fetch(struct backup *b, struct item *it, bool content)
 	pool_submit(b->e->pool, &it->task, false);
 }
 
-void content_release(struct content *c)
-{
-	free(c->bytes);
-	if (c->bundle != NULL)
-		bundle_unref(c->bundle);
-	fmt_list_release(&c->runs);
-	*c = (struct content){ .kind = CONTENT_NONE };
-}
-
 void item_free(struct item *it)
 {
 	content_release(&it->content);
@@ -445,7 +436,7 @@ void item_free(struct item *it)
 	free(it->target);
 	free(it->state_bytes);
 	if (it->group != NULL)
-		group_unref(it->group);
+		merge_group_unref(it->group);
 	dir_unref(it->dir);
 	free(it);
 }

@@ -19,7 +19,7 @@
 /* As many with their inode unchanged settle it at once. */
 #define INODE_PROOF 100u
 
-void group_unref(struct group *g)
+void merge_group_unref(struct group *g)
 {
 	if (--g->refs == 0)
 		free(g);
@@ -37,7 +37,7 @@ static void decide_anew(struct backup *b, struct item *it)
 	item_submit_fetch(b, it, content);
 }
 
-void group_spoil(struct backup *b, struct group *g)
+void merge_spoil(struct backup *b, struct group *g)
 {
 	if (g == NULL || g->dirty)
 		return;
@@ -59,7 +59,7 @@ static void group_close(struct group *g)
 			it->decided = true;
 		}
 	}
-	group_unref(g);
+	merge_group_unref(g);
 }
 
 /* Step the state to its next entry. */
@@ -227,7 +227,7 @@ static void settle_same(struct backup *b, struct item *it)
 
 static void settle_changed(struct backup *b, struct item *it)
 {
-	group_spoil(b, it->group);
+	merge_spoil(b, it->group);
 	read_item(b, it, ITEM_CHANGED);
 }
 
@@ -308,7 +308,7 @@ static int settle_match(struct backup *b, struct item *it, struct err *err)
 static int merge_item(struct backup *b, struct item *it, struct err *err)
 {
 	if (it->no_state) {
-		group_spoil(b, b->at_group);
+		merge_spoil(b, b->at_group);
 		read_item(b, it, ITEM_NEW);
 		return 0;
 	}
@@ -320,11 +320,11 @@ static int merge_item(struct backup *b, struct item *it, struct err *err)
 		if (c == 0)
 			return settle_match(b, it, err) < 0 ? -1 : state_step(b, err);
 		/* The state's entry is no more. */
-		group_spoil(b, b->at_group);
+		merge_spoil(b, b->at_group);
 		if (state_step(b, err) < 0)
 			return -1;
 	}
-	group_spoil(b, b->at_group);
+	merge_spoil(b, b->at_group);
 	read_item(b, it, ITEM_NEW);
 	return 0;
 }
@@ -340,7 +340,7 @@ void merge_force(struct backup *b, struct item *it)
 	if (it->waits_inode)
 		settle_by_majority(b);
 	else
-		group_spoil(b, it->group);
+		merge_spoil(b, it->group);
 }
 
 /* The walk is over: nothing of the rest of the state is there any more. */
@@ -348,7 +348,7 @@ static int merge_end(struct backup *b, struct err *err)
 {
 	b->merge_ended = true;
 	while (b->state_more) {
-		group_spoil(b, b->at_group);
+		merge_spoil(b, b->at_group);
 		if (state_step(b, err) < 0)
 			return -1;
 	}

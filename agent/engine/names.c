@@ -107,7 +107,8 @@ static int open_spill(struct err *err)
 			e = errno;
 	}
 	if (fd < 0)
-		return err_sys(err, e, "cannot make a temporary file for a large directory (TMPDIR)");
+		return err_sys(err, e,
+		    "cannot make a temporary file for a large directory (TMPDIR)");
 	return fd;
 }
 
@@ -121,7 +122,8 @@ static int write_all(int fd, const void *p, size_t len, struct err *err)
 		if (w < 0) {
 			if (errno == EINTR)
 				continue;
-			return err_sys(err, errno, "cannot write names of a large directory to TMPDIR");
+			return err_sys(err, errno,
+			    "cannot write names of a large directory to TMPDIR");
 		}
 		b += w;
 		len -= (size_t)w;

@@ -40,14 +40,4 @@ void pool_submit(struct pool *p, struct pool_task *task, bool urgent);
  */
 bool pool_help(struct pool *p, unsigned self);
 
-/*
- * A few threads that carry finished packs to the store: they sleep in I/O and
- * must not take a worker's place.  At most `depth` jobs wait; submit blocks
- * while there are more.
- */
-struct uploads;
-struct uploads *uploads_new(unsigned threads, unsigned depth, struct err *err);
-void uploads_free(struct uploads *u); /* runs what is queued; NULL is fine */
-void uploads_submit(void *u, void (*fn)(void *arg), void *arg);
-
 #endif

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/engine/backup_internal.h"
+#include "agent/engine/stream.h"
 #include "repo/base/mem.h"
 
 /*

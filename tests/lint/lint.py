@@ -155,17 +155,42 @@ def check_floors(house):
                           "use the room's public header")
 
 
+def stems(house, room):
+    """Names of a room's files as prefixes: dirs.c gives dirs_ and dir_."""
+    found = set()
+    for f, _, r in house.room_sources():
+        if r == room:
+            stem = os.path.splitext(os.path.basename(f))[0]
+            found.add(stem + "_")
+            if stem.endswith("s"):
+                found.add(stem[:-1] + "_")
+    return tuple(found)
+
+
+def seen_outside(house):
+    """Headers that another room includes."""
+    return {m for f, src in house.sources.items()
+            for m in re.findall(r'^#include "([^"]+)"', src.text, re.M)
+            if os.path.dirname(m) != os.path.dirname(f)}
+
+
 def check_prefixes(house):
-    """What is visible outside a file begins with its room's name."""
+    """A function that other rooms see begins with its room's name, one that
+    only its room sees with that or with the name of one of the room's files,
+    so that a reader knows where to look."""
+    public = "".join(house.sources[h].text for h in seen_outside(house)
+                     if h in house.sources)
     for f, src, room in house.room_sources():
         header = f.endswith(".h")
         allowed = house.prefixes[room]
+        private = allowed + stems(house, room)
         seen = [(x.name, x.line) for x in src.functions
                 if header or not x.static] + src.variables
         for name, line in seen:
             if name == "main" and room == TOP:
                 continue
-            if not name.startswith(allowed):
+            shown = re.search(r"\b%s\b" % re.escape(name), public)
+            if not name.startswith(allowed if shown else private):
                 house.say(f, line, "%s has none of the prefixes of %s: %s" % (
                     name, room, " ".join(allowed)),
                     "rename it, or make it static")

@@ -1,0 +1,44 @@
+#ifndef AGENT_ENGINE_STREAM_H
+#define AGENT_ENGINE_STREAM_H
+
+#include "agent/engine/backup_internal.h"
+
+struct stream_source {
+	int fd;
+	bool pipe;          /* read() in order to its end; size is unknown */
+	bool direct;        /* descriptor is O_DIRECT: offsets are aligned */
+	uint64_t size;      /* bytes */
+	/* Parts in order: what to read, and holes or zeros that are known.  NULL:
+	 * everything is read.  0, 1 at the end, -1. */
+	int (*next)(void *ctx, uint64_t *ret_off, uint64_t *ret_len,
+	    bool *ret_hole, struct err *err);
+	void *ctx;
+};
+struct stream_result {
+	uint64_t size;      /* bytes that the runs add up to */
+	uint64_t read;
+	bool short_read;    /* it ended before size */
+};
+/*
+ * Read, cut and store a long source as thread self, chunks by all workers;
+ * the runs come in order to sink in this thread.
+ */
+int stream_store(struct backup *b, unsigned self, const struct stream_source *src,
+    enum chunker_mode mode,
+    int (*sink)(void *ctx, const struct fmt_run *run, struct err *err),
+    void *ctx, struct stream_result *ret, struct err *err);
+
+/*
+ * Parts of a file for stream_source: a hole of at least SPLIT_GRAIN at
+ * multiples of it (the last may end with the file), or the data up to the
+ * next such hole.
+ */
+struct file_parts {
+	int fd;
+	uint64_t at, size;
+};
+void file_parts_init(struct file_parts *p, int fd, uint64_t size);
+int file_parts_next(void *parts, uint64_t *ret_off, uint64_t *ret_len,
+    bool *ret_hole, struct err *err);
+
+#endif
