@@ -230,6 +230,12 @@ static int put_new(struct store_session *s, struct store_worker *w,
 	return r;
 }
 
+void store_blob_id(const struct store_worker *w, enum store_kind kind,
+    const void *data, size_t len, uint8_t ret_id[STORE_ID_LEN])
+{
+	crypto_id(w->idkey, (uint8_t)kind, data, len, ret_id);
+}
+
 int store_put(struct store_session *s, struct store_worker *w,
     enum store_kind kind, const void *data, size_t len, bool verify,
     struct store_put_result *ret, struct err *err)
@@ -242,7 +248,7 @@ int store_put(struct store_session *s, struct store_worker *w,
 		    "most", len, w->max_plain);
 		return store_session_fail(s, err);
 	}
-	crypto_id(w->idkey, (uint8_t)kind, data, len, ret->id);
+	store_blob_id(w, kind, data, len, ret->id);
 	r = present(s, ret->id, &w->hint, err);
 	if (r == 1)
 		r = put_new(s, w, kind, data, len, verify, ret, err);
