@@ -17,7 +17,7 @@
 
 /* The rule that ends bundles, as bundle.c has it. */
 #define BUNDLE_CUT 32u
-#define BUNDLE_LEAST (64u << 10)
+#define BUNDLE_LEAST (256u << 10)
 #define BUNDLE_HEAD 4096u
 
 /* The first 8 bytes of ids in open addressing; 0 is empty. */

@@ -1,0 +1,165 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/cli/cli.h"
+#include "repo/base/log.h"
+
+enum cli_exit cli_exit_code(const struct err *err, enum cli_where where)
+{
+	switch (err->class) {
+	case ERR_NONE:
+		return CLI_OK;
+	case ERR_USAGE:
+		return CLI_USAGE;
+	case ERR_NOTFOUND:
+		return where == CLI_AT_OPEN ? CLI_NO_REPOSITORY : CLI_FAILED;
+	case ERR_EXISTS:
+		return where == CLI_AT_INIT ? CLI_EXISTS : CLI_FAILED;
+	case ERR_AUTH:
+		/* With an errno it was the system that refused, not a key. */
+		return err->errnum == 0 ? CLI_AUTH : CLI_FAILED;
+	case ERR_CORRUPT:
+		return CLI_DAMAGE;
+	case ERR_CANCELLED:
+		return CLI_INTERRUPTED;
+	default:
+		return CLI_FAILED;
+	}
+}
+
+/* What a person can do about it; NULL when only the message can say. */
+static const char *advice(const struct err *err, enum cli_where where)
+{
+	switch (err->class) {
+	case ERR_BUG:
+		return "this is a fault of wherry: please report it";
+	case ERR_NOTFOUND:
+		return where == CLI_AT_OPEN ?
+		    "look at --repo, or make one with 'wherry init'" : NULL;
+	case ERR_EXISTS:
+		return where == CLI_AT_INIT ?
+		    "use it, or name another place" : NULL;
+	case ERR_CONFLICT:
+		return "another run was first: run it again";
+	case ERR_CORRUPT:
+		return "run 'wherry check'";
+	case ERR_AUTH:
+		if (err->errnum != 0)
+			return "look at the permissions, or run it as another "
+			    "user";
+		return where == CLI_AT_OPEN ?
+		    "look at the passphrase or key file, and at --slot" :
+		    "take a credential that has the right; 'wherry key list' "
+		    "shows them";
+	case ERR_FULL:
+		return err->errnum == 0 ? NULL : "make room and run it again";
+	case ERR_TRANSIENT:
+		return "run it again later";
+	default:
+		return NULL;
+	}
+}
+
+static void print_object(const struct err *err, int code, const char *text)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "message_type", json_string("error"));
+	json_object_set_new(o, "class",
+	    json_string(err_class_name(err->class)));
+	json_object_set_new(o, "message", cli_json_text(text));
+	json_object_set_new(o, "exit_code", json_integer(code));
+	cli_json_print(o);
+}
+
+int cli_fail(struct cli *cli, const struct err *err, enum cli_where where,
+    const char *fmt, ...)
+{
+	int code = cli_exit_code(err, where);
+	struct buf b = BUF_INIT;
+	char what[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	buf_str(&b, "cannot ");
+	buf_str(&b, what);
+	buf_str(&b, ": ");
+	buf_str(&b, err->msg);
+
+	/* A message that ends with its own advice needs no other. */
+	const char *todo = advice(err, where);
+	size_t n = strlen(err->msg);
+
+	if (todo != NULL && (n == 0 || err->msg[n - 1] != ')'))
+		buf_printf(&b, " (%s)", todo);
+	buf_u8(&b, '\0');
+	if (b.failed)
+		cli_nomem();
+	cli_warn("%s", (char *)b.p);
+	if (cli->json)
+		print_object(err, code, (char *)b.p);
+	buf_release(&b);
+	return code;
+}
+
+void cli_warn(const char *fmt, ...)
+{
+	struct buf b = BUF_INIT;
+	char text[2 * ERR_MSG_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+
+	/*
+	 * Messages of libraries hold names as they are in the source or in the
+	 * repository.  Backslashes stay: what was escaped is not twice.
+	 */
+	for (const char *p = text; *p != '\0';) {
+		size_t plain = strcspn(p, "\\");
+
+		cli_escape(&b, p, plain);
+		p += plain;
+		if (*p == '\\') {
+			buf_u8(&b, '\\');
+			p++;
+		}
+	}
+	buf_u8(&b, '\0');
+	cli_output_lock();
+	fprintf(stderr, "wherry: %s\n", b.failed ? "out of memory" :
+	    (char *)b.p);
+	cli_output_unlock();
+	buf_release(&b);
+}
+
+_Noreturn void cli_nomem(void)
+{
+	static const char text[] = "wherry: out of memory (free some)\n";
+
+	fwrite(text, 1, sizeof(text) - 1, stderr);
+	_Exit(CLI_FAILED);
+}
+
+static void to_stderr(void *ctx, enum log_level level, const char *msg)
+{
+	(void)ctx;
+	if (level == LOG_WARN)
+		cli_warn("warning: %s", msg);
+	else
+		cli_warn("%s", msg);
+}
+
+void cli_log_to_stderr(const struct cli *cli)
+{
+	enum log_level level = cli->debug || cli->verbose > 1 ? LOG_DEBUG :
+	    cli->verbose > 0 ? LOG_INFO : LOG_WARN;
+
+	/* A quiet run still tells warnings: something is not as it should be. */
+	log_set_sink(to_stderr, NULL, level);
+}

@@ -1,0 +1,73 @@
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "agent/cli/cli.h"
+
+static _Atomic(struct engine *) running;
+static volatile sig_atomic_t stops; /* how often we were asked to stop */
+static volatile sig_atomic_t terminal_fd = -1;
+static struct termios terminal_saved;
+
+static void say(const char *text)
+{
+	ssize_t n = write(STDERR_FILENO, text, strlen(text));
+
+	(void)n; /* nothing can be done when the terminal is gone */
+}
+
+static void on_stop(int sig)
+{
+	struct engine *e = atomic_load(&running);
+
+	(void)sig;
+	stops++;
+	if (terminal_fd >= 0)
+		tcsetattr(terminal_fd, TCSANOW, &terminal_saved);
+	if (e == NULL || stops > 1) {
+		if (e != NULL)
+			say("\n");
+		_exit(CLI_INTERRUPTED);
+	}
+	say("\nwherry: stopping; the next run goes on from here (once more: "
+	    "stop at once)\n");
+	engine_cancel(e);
+}
+
+void cli_signals_init(void)
+{
+	struct sigaction sa = { .sa_handler = on_stop };
+	sigset_t set;
+
+	sigemptyset(&sa.sa_mask);
+	sa.sa_flags = SA_RESTART;
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+
+	/* Threads inherit this; the progress thread waits for the signal. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+void cli_signals_engine(struct engine *e)
+{
+	atomic_store(&running, e);
+}
+
+bool cli_interrupted(void)
+{
+	return stops > 0;
+}
+
+void cli_signals_terminal(int fd, const struct termios *saved)
+{
+	if (saved != NULL) {
+		terminal_saved = *saved;
+		terminal_fd = fd;
+	} else {
+		terminal_fd = -1;
+	}
+}

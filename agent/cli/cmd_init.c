@@ -1,0 +1,180 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/cli/cli.h"
+#include "agent/cli/cli_verbs.h"
+#include "chunker/chunker.h"
+#include "repo/base/bytes.h"
+
+struct opts {
+	uint64_t chunk_size, block_size;
+	const char *label, *domain;
+	bool allow_weak_store;
+};
+
+static const struct cli_option options[] = {
+	{ "chunk-size", 0, "SIZE", "Average chunk of files (default 1M); "
+	    "'wherry bench' finds a good one; it cannot be changed later",
+	    CLI_SIZE, offsetof(struct opts, chunk_size) },
+	{ "block-size", 0, "SIZE", "Average chunk of block volumes (default "
+	    "64K); it cannot be changed later", CLI_SIZE,
+	    offsetof(struct opts, block_size) },
+	{ "label", 0, "TEXT", "What 'wherry key list' calls the first "
+	    "credential (default: first)", CLI_TEXT,
+	    offsetof(struct opts, label) },
+	{ "domain", 0, "TEXT", "Its deduplication domain: chunks are shared "
+	    "only within one", CLI_TEXT, offsetof(struct opts, domain) },
+	{ "allow-weak-store", 0, NULL, "Accept a store that cannot create "
+	    "objects atomically; then only one administrator may work at a "
+	    "time", CLI_FLAG, offsetof(struct opts, allow_weak_store) },
+	{ NULL, 0, NULL, NULL, 0, 0 },
+};
+
+static int chunking(enum chunker_mode mode, uint64_t avg, const char *name,
+    struct store_chunking *ret, struct err *err)
+{
+	struct chunker_params p;
+
+	if (avg > CHUNKER_AVG_MAX || avg < CHUNKER_AVG_MIN ||
+	    chunker_params_default(mode, (uint32_t)avg, &p) < 0)
+		return err_set(err, ERR_USAGE, "--%s cannot be %llu bytes "
+		    "(give %uK to %uM%s)", name, (unsigned long long)avg,
+		    CHUNKER_AVG_MIN >> 10, CHUNKER_AVG_MAX >> 20,
+		    mode == CHUNKER_BLOCK ? ", a multiple of 4K" :
+		    ", an even number");
+	*ret = (struct store_chunking){ p.avg, p.min, p.max, p.threshold };
+	return 0;
+}
+
+/* What the store promises, in words. */
+static const char *promise(const struct backend_caps *caps)
+{
+	return caps->atomic_create ?
+	    "objects are created atomically: any number of writers at once" :
+	    "objects are not created atomically: one administrator at a time";
+}
+
+static int make(struct cli *cli, const struct opts *o, const char *url,
+    struct store_init_options *init, struct backend_caps *ret_caps,
+    struct store **ret_store, struct err *err)
+{
+	struct engine_budget budget;
+	struct store_secret secret = { 0 };
+	struct store_options opt = { 0 };
+	struct backend *be = NULL;
+	char slot[17];
+	char *text = NULL;
+	int r = -1;
+
+	init->allow_weak_store = o->allow_weak_store;
+	init->label = o->label;
+	init->domain = o->domain;
+	if (cli_budget(cli, init->stream.max > init->block.max ?
+	    init->stream.max : init->block.max, &budget, err) < 0)
+		goto out;
+	init->memory = budget.total;
+	opt.memory = budget.index;
+	opt.argon_memory = budget.argon;
+	text = cli_secret_passphrase(cli, true, err);
+	if (text == NULL)
+		goto out;
+	secret.passphrase = text;
+	secret.passphrase_len = strlen(text);
+	be = cli_backend_open(cli, url, true, true, err);
+	if (be == NULL)
+		goto out;
+	backend_caps(be, ret_caps);
+	if (store_init(be, init, &secret, slot, err) < 0)
+		goto out;
+
+	/* Opening it proves that it can be, and tells what it is. */
+	secret.slot = slot;
+	*ret_store = store_open(be, &secret, &opt, err);
+	be = NULL;
+	r = *ret_store != NULL ? 0 : -1;
+out:
+	backend_close(be);
+	cli_secret_free(text);
+	return r;
+}
+
+static void show(struct cli *cli, const char *url, const struct store *st,
+    const struct backend_caps *caps)
+{
+	const struct store_info *info = store_info(st);
+	char id[33], slot[17], a[CLI_TEXT_MAX], b[CLI_TEXT_MAX];
+
+	hex_encode(id, info->repository, sizeof(info->repository));
+	hex_encode(slot, info->slot, sizeof(info->slot));
+	if (cli->json) {
+		json_t *o = json_object();
+
+		json_object_set_new(o, "message_type", json_string("initialized"));
+		json_object_set_new(o, "repository", cli_json_text(url));
+		json_object_set_new(o, "id", json_string(id));
+		json_object_set_new(o, "slot", json_string(slot));
+		json_object_set_new(o, "label", cli_json_text(info->label));
+		json_object_set_new(o, "domain", cli_json_text(info->domain));
+		json_object_set_new(o, "chunk_size_bytes",
+		    json_integer(info->stream.avg));
+		json_object_set_new(o, "block_size_bytes",
+		    json_integer(info->block.avg));
+		json_object_set_new(o, "atomic_create",
+		    json_boolean(caps->atomic_create));
+		cli_json_print(o);
+		return;
+	}
+	if (cli->quiet)
+		return;
+	printf("repository  %s\n", id);
+	printf("slot        %s (all rights)\n", slot);
+	printf("chunks      %s of files, %s of block volumes on average\n",
+	    cli_size_text(a, sizeof(a), info->stream.avg),
+	    cli_size_text(b, sizeof(b), info->block.avg));
+	printf("store       %s\n", promise(caps));
+	printf("\nKeep the passphrase: without it nothing in the repository can "
+	    "be read, by anyone.\n");
+}
+
+static int run(struct cli *cli, void *opts)
+{
+	const struct opts *o = opts;
+	struct store_init_options init = { 0 };
+	struct backend_caps caps = { 0 };
+	struct err err = ERR_INIT;
+	struct store *st = NULL;
+	const char *url = cli_repo_url(cli);
+
+	if (url == NULL)
+		return CLI_USAGE;
+	if (chunking(CHUNKER_STREAM, o->chunk_size ? o->chunk_size : 1 << 20,
+	    "chunk-size", &init.stream, &err) < 0 ||
+	    chunking(CHUNKER_BLOCK, o->block_size ? o->block_size : 64 << 10,
+	    "block-size", &init.block, &err) < 0)
+		return cli_usage(cli, "%s", err.msg);
+	if (make(cli, o, url, &init, &caps, &st, &err) < 0)
+		return cli_fail(cli, &err, CLI_AT_INIT,
+		    "make the repository %s", url);
+	show(cli, url, st, &caps);
+	store_close(st);
+	return CLI_OK;
+}
+
+const struct cli_verb cli_cmd_init = {
+	.name = "init",
+	.summary = "Make a repository",
+	.text = "Makes a repository with one credential that has all rights, "
+	    "opened by a passphrase. Prints the repository's id, the slot of "
+	    "the credential, and what the store can do.",
+	.json = "  {\"message_type\":\"initialized\",\"repository\",\"id\","
+	    "\"slot\",\"label\",\"domain\",\n   \"chunk_size_bytes\","
+	    "\"block_size_bytes\",\"atomic_create\"}",
+	.examples = "wherry init --repo /mnt/backup/repo\n"
+	    "WHERRY_PASSWORD_FILE=/etc/wherry/pass wherry init -r /mnt/repo "
+	    "--label root",
+	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_NEW | CLI_G_UPLOAD | CLI_G_TALK,
+	.options = options,
+	.opts_size = sizeof(struct opts),
+	.run = run,
+};
