@@ -85,8 +85,8 @@ int chunker_params_default(enum chunker_mode mode, uint32_t avg,
 	ret_params->min = min;
 	ret_params->max = max;
 	if (mode == CHUNKER_STREAM) {
-		ret_params->threshold = solve_threshold(avg - min, avg - min,
-		    max - avg);
+		ret_params->threshold = solve_threshold(avg - min,
+		    CHUNKER_TURN(avg) - min, max - CHUNKER_TURN(avg));
 	} else {
 		ret_params->threshold = solve_threshold((avg - min) / unit,
 		    (max - min) / unit, 0);
@@ -187,7 +187,7 @@ int chunker_init_path(struct chunker *c, enum chunker_mode mode,
 		init_block(c, key + 16);
 		return 0;
 	}
-	c->turn = params->avg;
+	c->turn = CHUNKER_TURN(params->avg);
 	c->loose = params->threshold > UINT64_MAX / CHUNKER_LOOSER ?
 	    UINT64_MAX : params->threshold * CHUNKER_LOOSER;
 	chunker_aes_expand(c->rk, key);
@@ -209,12 +209,13 @@ size_t chunker_next(const struct chunker *c, const uint8_t *p, size_t len,
 	/* At max the cut is forced, so nothing is computed there. */
 	size_t to = len < c->max ? len - len % unit : c->max - unit;
 	size_t mid = to < c->turn ? to : c->turn - unit;
+	size_t late = c->turn > c->min ? c->turn : c->min;
 	size_t n = 0;
 
 	if (mid >= c->min)
 		n = c->scan(c, p, c->min, mid, c->strict);
-	if (n == 0 && to >= c->turn)
-		n = c->scan(c, p, c->turn, to, c->loose);
+	if (n == 0 && to >= late)
+		n = c->scan(c, p, late, to, c->loose);
 	if (n != 0)
 		return n;
 	if (len >= c->max)

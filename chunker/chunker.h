@@ -23,8 +23,9 @@
 #define CHUNKER_AVG_MIN 4096u
 #define CHUNKER_AVG_MAX (2u << 20)
 
-/* In stream mode a cut is this many times as likely from avg on as before. */
+/* In stream mode a cut is this many times as likely from CHUNKER_TURN on. */
 #define CHUNKER_LOOSER 64u
+#define CHUNKER_TURN(avg) ((avg) - (avg) / 16 * 3)
 
 /* The grain of block mode: its cuts are multiples of this many bytes. */
 #define CHUNKER_BLOCK_LEN 4096u
@@ -37,8 +38,8 @@ enum chunker_mode {
 /*
  * Sizes in bytes.  A place is cut if the first eight bytes of its
  * pseudo-random value, as a little-endian number, are below a limit: threshold,
- * and in stream mode CHUNKER_LOOSER times that from avg on.  These four numbers
- * and the mode are all that a repository has to remember.
+ * and in stream mode CHUNKER_LOOSER times that from 13/16 of avg on.  These
+ * four numbers and the mode are all that a repository has to remember.
  */
 struct chunker_params {
 	uint32_t avg;

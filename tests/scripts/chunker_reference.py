@@ -125,6 +125,10 @@ def power(q, n):
     return r
 
 
+def turn(avg):
+    return avg - avg // 16 * 3
+
+
 def passed(p, n):
     q = (1 << 64) - p
     left = power(q, n)
@@ -144,8 +148,8 @@ def params(mode, avg):
         if mode == "stream":
             if LOOSER * t > MASK:
                 continue
-            mean, left = passed(t, avg - low)
-            more, _ = passed(LOOSER * t, high - avg)
+            mean, left = passed(t, turn(avg) - low)
+            more, _ = passed(LOOSER * t, high - turn(avg))
             mean += (left * more >> 64) // LOOSER
         else:
             mean, _ = passed(t, (high - low) // unit)
@@ -160,7 +164,7 @@ class Chunker:
         self.min, self.max, self.threshold = params(mode, avg)
         self.turn, self.loose = self.max, self.threshold
         if mode == "stream":
-            self.turn = avg
+            self.turn = turn(avg)
             self.loose = min(LOOSER * self.threshold, MASK)
             self.keys = expand(key[:16])
         else:

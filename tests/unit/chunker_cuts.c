@@ -220,8 +220,8 @@ static void a_chunk_without_a_cut_ends_at_the_maximum(void **state)
 	}
 }
 
-/* Where all windows are alike, the limit alone decides, and it turns at avg. */
-static void the_limit_of_stream_mode_is_looser_from_the_average_on(void **state)
+/* Where all windows are alike, the limit alone decides, and where it turns shows. */
+static void stream_mode_is_looser_in_the_later_part_of_a_chunk(void **state)
 {
 	static uint8_t zero[16384];
 	struct chunker_params p = { 4096, 2048, 16384, UINT64_MAX };
@@ -240,13 +240,21 @@ static void the_limit_of_stream_mode_is_looser_from_the_average_on(void **state)
 	assert_int_equal(chunker_next(&c, zero, sizeof(zero), false), p.min);
 	p.threshold = low;
 	assert_int_equal(chunker_init(&c, CHUNKER_STREAM, key, &p), 0);
-	assert_int_equal(chunker_next(&c, zero, sizeof(zero), false), p.avg);
+	assert_int_equal(chunker_next(&c, zero, sizeof(zero), false),
+	    CHUNKER_TURN(p.avg));
 	p.threshold = low / CHUNKER_LOOSER + 1;
 	assert_int_equal(chunker_init(&c, CHUNKER_STREAM, key, &p), 0);
-	assert_int_equal(chunker_next(&c, zero, sizeof(zero), false), p.avg);
+	assert_int_equal(chunker_next(&c, zero, sizeof(zero), false),
+	    CHUNKER_TURN(p.avg));
 	p.threshold = low / CHUNKER_LOOSER;
 	assert_int_equal(chunker_init(&c, CHUNKER_STREAM, key, &p), 0);
 	assert_int_equal(chunker_next(&c, zero, sizeof(zero), false), p.max);
+	/* A minimum beyond the turn: looser at once, but never below it. */
+	p.threshold = low;
+	p.min = 4000;
+	assert_true(chunker_params_valid(CHUNKER_STREAM, &p));
+	assert_int_equal(chunker_init(&c, CHUNKER_STREAM, key, &p), 0);
+	assert_int_equal(chunker_next(&c, zero, sizeof(zero), false), p.min);
 }
 
 /* A cut depends on the chunk alone: never on what stands before or after. */
@@ -407,8 +415,7 @@ int main(void)
 		cmocka_unit_test(pieces_are_cut_like_the_whole),
 		cmocka_unit_test(more_bytes_are_asked_for_only_below_the_maximum),
 		cmocka_unit_test(a_chunk_without_a_cut_ends_at_the_maximum),
-		cmocka_unit_test(
-		    the_limit_of_stream_mode_is_looser_from_the_average_on),
+		cmocka_unit_test(stream_mode_is_looser_in_the_later_part_of_a_chunk),
 		cmocka_unit_test(a_chunk_does_not_see_its_surroundings),
 		cmocka_unit_test(cuts_meet_again_after_an_insertion),
 		cmocka_unit_test(impossible_parameters_are_refused),
