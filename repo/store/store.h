@@ -365,10 +365,11 @@ int store_key_passwd(struct store *st, const struct store_secret *secret,
 
 struct store_check_options {
 	unsigned read_percent; /* of the packs' bytes to read and verify, 0-100 */
-	bool (*cancelled)(void *ctx);
+	bool (*cancelled)(void *ctx);  /* NULL: never */
 	void (*progress)(void *ctx, uint64_t done, uint64_t total); /* packs */
-	void *ctx;
-	unsigned threads;      /* that may call in at once; at least 1 */
+	void *ctx;             /* of cancelled and progress */
+	unsigned threads;      /* jobs given to executor; 0: 1 */
+	struct store_executor executor; /* submit NULL: in the caller's thread */
 };
 
 struct store_check_result {
@@ -383,8 +384,9 @@ struct store_check_result {
  * packs (there, of the right size, directory equal to the index; with
  * read_percent every blob opened or, without the read right, checksummed),
  * snapshots.  Each damage is told to report with the object's key (and the
- * blob's id, or NULL).  Return 0 when the look was complete, whatever it
- * found; -1 when it could not be.
+ * blob's id, or NULL).  report and progress are called by one thread at a
+ * time.  Each job holds a worker, the longest blob and 2 MiB.  Return 0 when
+ * the look was complete, whatever it found; -1 when it could not be.
  */
 int store_check(struct store *st, const struct store_check_options *opt,
     void (*report)(void *ctx, const char *key, const uint8_t *id,

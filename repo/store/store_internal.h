@@ -79,6 +79,7 @@ struct store_slot {
 	uint8_t slot[STORE_SLOT_LEN];
 	uint8_t sign_pub[32], box_pub[32];
 	unsigned rights;
+	char *domain;
 	bool ended;
 	struct store_strings standing; /* sessions that outlive the slot's end */
 	struct store_slot *next;
@@ -348,7 +349,7 @@ struct store_worker {
 	size_t scratch_len;
 	size_t max_plain;
 	struct crypto_idkey *own_idkey; /* of another domain; NULL: the store's */
-	const struct crypto_idkey *idkey;
+	const struct crypto_idkey *idkey; /* NULL: ids are not checked */
 	struct buf sealed;       /* for store_get */
 	uint32_t hint;           /* segment hit last */
 };

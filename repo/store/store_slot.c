@@ -36,6 +36,7 @@ static void slot_free(struct store_slot *sl)
 	for (size_t i = 0; i < sl->standing.n; i++)
 		free(sl->standing.v[i]);
 	free(sl->standing.v);
+	free(sl->domain);
 	free(sl);
 }
 
@@ -108,6 +109,9 @@ static int slot_read(struct store *st, struct store_slot *sl, struct err *err)
 	memcpy(sl->sign_pub, c.sign_pub, 32);
 	memcpy(sl->box_pub, c.box_pub, 32);
 	sl->rights = c.rights;
+	sl->domain = mem_memdup0(c.domain.p, c.domain.len, err);
+	if (sl->domain == NULL)
+		return -1;
 	return slot_read_end(st, sl, err);
 }
 

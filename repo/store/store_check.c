@@ -1,0 +1,282 @@
+/* Check: every object that is small, then the index, then the packs. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "repo/base/cleanup.h"
+#include "repo/base/log.h"
+#include "repo/base/mem.h"
+#include "repo/base/rand.h"
+#include "repo/store/store_check_internal.h"
+
+void store_check_tell(struct check *c, const char *key, const uint8_t *id,
+    const char *what)
+{
+	pthread_mutex_lock(&c->lock);
+	c->ret->damaged++;
+	if (c->report != NULL)
+		c->report(c->report_ctx, key, id, what);
+	pthread_mutex_unlock(&c->lock);
+}
+
+int store_check_judge(struct check *c, const char *key, const struct err *why)
+{
+	const char *what = why->msg;
+	size_t n = strlen(key);
+
+	if (why->class != ERR_CORRUPT && why->class != ERR_NOTFOUND &&
+	    why->class != ERR_UNSUPPORTED)
+		return -1;
+	/* Messages often begin with the key, which report is given anyway. */
+	if (strncmp(what, key, n) == 0 && strncmp(what + n, ": ", 2) == 0)
+		what += n + 2;
+	store_check_tell(c, key, NULL, what);
+	return 0;
+}
+
+int store_check_cancelled(struct check *c, struct err *err)
+{
+	if (c->opt->cancelled != NULL && c->opt->cancelled(c->opt->ctx))
+		return err_set(err, ERR_CANCELLED, "the check was stopped");
+	return 0;
+}
+
+/* --- small objects -----------------------------------------------------------------*/
+
+/* What a place holds and how that is verified; decoders' results are dropped. */
+static int verify_signed(struct store *st, const char *key,
+    const struct fmt_key *at, const void *obj, size_t len, struct err *err)
+{
+	union {
+		struct fmt_config config;
+		struct fmt_cert cert;
+		struct fmt_end end;
+		struct fmt_note note;
+		struct fmt_mark mark;
+		struct fmt_verdict verdict;
+		struct fmt_list list;
+	} u;
+	static const uint8_t kinds[] = {
+		[FMT_AT_CONFIG] = FMT_CONFIG, [FMT_AT_CERT] = FMT_CERT,
+		[FMT_AT_END] = FMT_END, [FMT_AT_GRANT] = FMT_GRANT,
+		[FMT_AT_MANIFEST] = FMT_MANIFEST, [FMT_AT_NOTE] = FMT_NOTE,
+		[FMT_AT_MARK] = FMT_MARK, [FMT_AT_VERDICT] = FMT_VERDICT,
+		[FMT_AT_BAD] = FMT_BAD, [FMT_AT_CHECKED] = FMT_CHECKED,
+	};
+
+	if (store_admin_signed(st, key, obj, len,
+	        (enum fmt_kind)kinds[at->place], err) != 0)
+		return -1;
+	switch (at->place) {
+	case FMT_AT_CONFIG:
+		return fmt_config_decode(obj, len, &u.config, err);
+	case FMT_AT_CERT:
+		return fmt_cert_decode(obj, len, &u.cert, err);
+	case FMT_AT_END:
+		return fmt_end_decode(obj, len, &u.end, err);
+	case FMT_AT_NOTE:
+		return fmt_note_decode(obj, len, &u.note, err);
+	case FMT_AT_MARK:
+		return fmt_mark_decode(obj, len, &u.mark, err);
+	case FMT_AT_VERDICT:
+		return fmt_verdict_decode(obj, len, &u.verdict, err);
+	case FMT_AT_MANIFEST:
+		return fmt_manifest_decode(obj, len, NULL, &u.list, err);
+	case FMT_AT_BAD:
+		return fmt_bad_decode(obj, len, NULL, &u.list, err);
+	case FMT_AT_CHECKED:
+		return fmt_checked_decode(obj, len, NULL, &u.list, err);
+	default:
+		return 0; /* a grant: what is in it is sealed to its slot */
+	}
+}
+
+static int verify_session(struct store *st, const char *key,
+    const struct fmt_key *at, const void *obj, size_t len, struct err *err)
+{
+	struct buf plain = BUF_INIT;
+	struct store_epoch *ep;
+	struct fmt_session f;
+	int r = store_slot_signed(st, key, obj, len, FMT_SESSION, at->slot,
+	    at->session, &ep, err);
+
+	if (r == 0)
+		r = fmt_session_open(obj, len, key, ep->sec->k.session, &plain,
+		    &f, err);
+	buf_release(&plain);
+	return r;
+}
+
+static int verify_dead(struct store *st, const struct fmt_key *at,
+    const void *obj, size_t len, struct err *err)
+{
+	struct buf plain = BUF_INIT;
+	struct store_epoch *ep;
+	struct fmt_dead dead;
+	uint32_t epoch;
+	int r = fmt_header_read(obj, len, FMT_DEAD, &epoch, err);
+
+	if (r == 0) {
+		ep = store_epoch_find(st, epoch, err);
+		r = ep == NULL ? -1 : fmt_dead_open(obj, len, at->n, at->hash,
+		    ep->sec->k.dead, &plain, &dead, err);
+	}
+	buf_release(&plain);
+	return r;
+}
+
+/* Look at one object: 0, -1 with why. */
+static int verify(struct check *c, const char *key, const struct fmt_key *at,
+    struct err *why)
+{
+	CLEANUP_FREE uint8_t *obj = NULL;
+	struct store_snapshot *sn = NULL;
+	struct store *st = c->st;
+	struct fmt_wrap wrap;
+	size_t len;
+	int r;
+
+	if (at->place == FMT_AT_SNAPSHOT) {
+		r = store_snapshot_load(st, key, &sn, NULL, why);
+		store_snapshot_free(sn);
+		if (r <= 0)
+			c->ret->snapshots++;
+		return r < 0 ? -1 : 0;
+	}
+	r = backend_get_all(st->be, key, STORE_LARGE_OBJECT, &obj, &len, why);
+	if (r != 0)
+		return r < 0 ? -1 : 0; /* it went while we looked */
+	switch (at->place) {
+	case FMT_AT_WRAP:
+		return fmt_wrap_decode(obj, len, &wrap, why);
+	case FMT_AT_SESSION:
+		return verify_session(st, key, at, obj, len, why);
+	case FMT_AT_DEAD:
+		return verify_dead(st, at, obj, len, why);
+	default:
+		return verify_signed(st, key, at, obj, len, why);
+	}
+}
+
+static int check_prefix(struct check *c, const char *prefix, struct err *err)
+{
+	struct store_keys keys = { 0 };
+	int r = store_keys_list(c->st->be, prefix, &keys, err);
+
+	for (size_t i = 0; i < keys.n && r == 0; i++) {
+		const char *key = store_keys_at(&keys, i);
+		struct err why = ERR_INIT;
+		struct fmt_key at;
+
+		r = store_check_cancelled(c, err);
+		if (r != 0)
+			break;
+		if (fmt_key_parse(key, &at) != 0) {
+			log_msg(LOG_WARN, "%s is no object of a repository",
+			    key);
+			continue;
+		}
+		if (at.place == FMT_AT_SEGMENT || at.place == FMT_AT_MERGED)
+			continue; /* looked at with all their blocks */
+		if (verify(c, key, &at, &why) != 0 &&
+		    store_check_judge(c, key, &why) != 0) {
+			*err = why;
+			r = -1;
+		}
+	}
+	store_keys_release(&keys);
+	return r;
+}
+
+static int check_objects(struct check *c, struct err *err)
+{
+	static const char *const prefixes[] = {
+		"config/", "keys/", "epochs/", "index/", "snapshots/",
+		"forgotten/", "sessions/", "gc/", "bad/", "checked/",
+	};
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+		if (check_prefix(c, prefixes[i], err) != 0)
+			return -1;
+	return 0;
+}
+
+/* --- packs ---------------------------------------------------------------------------*/
+
+static int pack_listed(void *ctx, const char *key,
+    const struct backend_stat *bs, struct err *err)
+{
+	struct check *c = ctx;
+	struct check_pack *p;
+	struct fmt_key at;
+
+	if (fmt_key_parse(key, &at) != 0 || at.place != FMT_AT_PACK)
+		return 0;
+	p = store_check_pack(c, at.name, err);
+	if (p == NULL)
+		return -1;
+	if (bs->size == 0)
+		store_check_tell(c, key, NULL, "is empty");
+	p->size = bs->size;
+	c->ret->packs++;
+	if (p->nrefs == 0)
+		c->ret->unindexed++;
+	return 0;
+}
+
+/* Give the jobs to the executor and wait for them. */
+static int check_packs(struct check *c, struct err *err)
+{
+	unsigned jobs = c->opt->threads == 0 ? 1 : c->opt->threads;
+
+	/* The index first: a pack that it names was there before. */
+	if (backend_list(c->st->be, "packs/", pack_listed, c, err) != 0)
+		return -1;
+	c->jobs = jobs;
+	for (unsigned i = 0; i < jobs; i++) {
+		if (c->opt->executor.submit != NULL)
+			c->opt->executor.submit(c->opt->executor.ctx,
+			    store_check_packs, c);
+		else
+			store_check_packs(c);
+	}
+	pthread_mutex_lock(&c->lock);
+	while (c->jobs > 0)
+		pthread_cond_wait(&c->changed, &c->lock);
+	pthread_mutex_unlock(&c->lock);
+	if (!c->failed)
+		return 0;
+	*err = c->why;
+	return -1;
+}
+
+int store_check(struct store *st, const struct store_check_options *opt,
+    void (*report)(void *ctx, const char *key, const uint8_t *id,
+        const char *what),
+    void *ctx, struct store_check_result *ret, struct err *err)
+{
+	struct check c = {
+		.st = st, .opt = opt, .report = report, .report_ctx = ctx,
+		.ret = ret,
+	};
+	int r = -1;
+
+	*ret = (struct store_check_result){ 0 };
+	rand_bytes(c.sum_key, sizeof(c.sum_key));
+	pthread_mutex_init(&c.lock, NULL);
+	pthread_cond_init(&c.changed, NULL);
+	/* Snapshots before the index, as every reader. */
+	if (check_objects(&c, err) == 0) {
+		c.dead = store_dead_read(st, err);
+		if (c.dead != NULL && store_check_index(&c, err) == 0)
+			r = check_packs(&c, err);
+	}
+	store_dead_free(c.dead);
+	store_keys_release(&c.segments);
+	free(c.packs);
+	free(c.slots);
+	free(c.refs);
+	pthread_cond_destroy(&c.changed);
+	pthread_mutex_destroy(&c.lock);
+	return r;
+}

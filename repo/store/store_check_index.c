@@ -1,0 +1,239 @@
+/* Check of the index: every segment's signature and blocks. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "repo/base/mem.h"
+#include "repo/store/store_check_internal.h"
+
+uint64_t store_check_sum(const struct check *c, const uint8_t *id,
+    uint32_t ordinal, uint32_t offset, uint32_t sealed, uint32_t plain)
+{
+	uint8_t m[FMT_ID_LEN + 16];
+
+	memcpy(m, id, FMT_ID_LEN);
+	le32_put(m + FMT_ID_LEN, ordinal);
+	le32_put(m + FMT_ID_LEN + 4, offset);
+	le32_put(m + FMT_ID_LEN + 8, sealed);
+	le32_put(m + FMT_ID_LEN + 12, plain);
+	return crypto_siphash(c->sum_key, m, sizeof(m));
+}
+
+static uint32_t pack_slot(const struct check *c, const uint8_t *name)
+{
+	uint32_t i = le32_get(name) & (c->nslots - 1);
+
+	while (c->slots[i] != 0 &&
+	    memcmp(c->packs[c->slots[i] - 1].name, name, 16) != 0)
+		i = (i + 1) & (c->nslots - 1);
+	return i;
+}
+
+/* Room for one more pack in array and table. */
+static int packs_grow(struct check *c, struct err *err)
+{
+	if (c->npacks == c->cappacks) {
+		uint32_t cap = c->cappacks == 0 ? 256 : c->cappacks * 2;
+		struct check_pack *v = realloc(c->packs, cap * sizeof(*v));
+
+		if (v == NULL)
+			return err_nomem(err, "a list of packs");
+		c->packs = v;
+		c->cappacks = cap;
+	}
+	if (c->npacks + 1 > c->nslots / 2) {
+		uint32_t n = c->nslots == 0 ? 1024 : c->nslots * 2;
+		uint32_t *slots = mem_array(n, sizeof(*slots),
+		    "a list of packs", err);
+
+		if (slots == NULL)
+			return -1;
+		free(c->slots);
+		c->slots = slots;
+		c->nslots = n;
+		for (uint32_t i = 0; i < c->npacks; i++)
+			slots[pack_slot(c, c->packs[i].name)] = i + 1;
+	}
+	return 0;
+}
+
+struct check_pack *store_check_pack(struct check *c,
+    const uint8_t name[FMT_PACK_NAME_LEN], struct err *err)
+{
+	uint32_t i;
+
+	if (packs_grow(c, err) != 0)
+		return NULL;
+	i = pack_slot(c, name);
+	if (c->slots[i] == 0) {
+		c->packs[c->npacks] = (struct check_pack){ .size = 0 };
+		memcpy(c->packs[c->npacks].name, name, FMT_PACK_NAME_LEN);
+		c->slots[i] = ++c->npacks;
+	}
+	return &c->packs[c->slots[i] - 1];
+}
+
+static int ref_add(struct check *c, const struct fmt_pack_record *rec,
+    uint32_t segment, struct err *err)
+{
+	struct check_pack *p = store_check_pack(c, rec->name, err);
+
+	if (p == NULL)
+		return -1;
+	if (c->nrefs == c->caprefs) {
+		uint32_t cap = c->caprefs == 0 ? 256 : c->caprefs * 2;
+		struct check_ref *v = realloc(c->refs, cap * sizeof(*v));
+
+		if (v == NULL)
+			return err_nomem(err, "a list of packs");
+		c->refs = v;
+		c->caprefs = cap;
+	}
+	c->refs[c->nrefs++] = (struct check_ref){
+		.pack = (uint32_t)(p - c->packs),
+		.size = rec->size,
+		.segment = segment,
+	};
+	return 0;
+}
+
+/* --- one segment -------------------------------------------------------------------*/
+
+/* Where in a walk through all blocks of a segment. */
+struct walk {
+	struct check *c;
+	struct store_segment *sg;
+	uint32_t segment, first_ref;
+	uint8_t last[FMT_ID_LEN];
+	uint64_t entries, packs;
+};
+
+static int walk_packs(struct walk *w, const uint8_t *p, uint32_t len,
+    struct err *err)
+{
+	uint16_t record = w->sg->head.record;
+
+	for (uint32_t at = 0; at + record <= len; at += record) {
+		struct fmt_pack_record rec;
+
+		if (fmt_pack_record_get(p + at, record, &rec, err) != 0 ||
+		    ref_add(w->c, &rec, w->segment, err) != 0)
+			return -1;
+		w->packs++;
+	}
+	return 0;
+}
+
+static int walk_entries(struct walk *w, const uint8_t *p, uint32_t len,
+    struct err *err)
+{
+	for (uint32_t at = 0; at + FMT_ENTRY_LEN <= len; at += FMT_ENTRY_LEN) {
+		struct fmt_index_entry e;
+		struct check_ref *r;
+
+		if (fmt_index_entry_get(p + at, w->sg->head.packs, &e,
+		        err) != 0)
+			return -1;
+		if (memcmp(e.id, w->last, sizeof(e.id)) < 0)
+			return err_set(err, ERR_CORRUPT,
+			    "its entries are not in order");
+		memcpy(w->last, e.id, sizeof(e.id));
+		r = &w->c->refs[w->first_ref + e.pack];
+		r->count++;
+		r->sum += store_check_sum(w->c, e.id, e.ordinal, e.offset,
+		    e.sealed_len, e.plain_len);
+		w->entries++;
+	}
+	return 0;
+}
+
+/* Read every block; what those of P and E hold goes to the sums. */
+static int walk_blocks(struct walk *w, struct err *err)
+{
+	const struct fmt_section_layout *sec = w->sg->lay.sec;
+	uint8_t block[FMT_BLOCK_SEALED];
+
+	for (uint32_t i = 0; i < w->sg->lay.blocks; i++) {
+		uint32_t len;
+		int r = 0;
+
+		if (store_segment_load(w->c->st, w->sg, i, block, &len,
+		        err) != 0)
+			return -1;
+		if (i < sec[FMT_SEC_E].first)
+			r = walk_packs(w, block, len, err);
+		else if (i < sec[FMT_SEC_F].first)
+			r = walk_entries(w, block, len, err);
+		if (r != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Forget what a segment that turned out damaged has said. */
+static void forget_refs(struct check *c, uint32_t first)
+{
+	c->nrefs = first;
+}
+
+/* One segment: 0 (also when damaged, which was told), -1. */
+static int check_segment(struct check *c, size_t number, struct err *err)
+{
+	const char *key = store_keys_at(&c->segments, number);
+	struct walk w = { .c = c, .segment = (uint32_t)number,
+		.first_ref = c->nrefs };
+	struct err why = ERR_INIT;
+	size_t used;
+	int r = store_segment_open(c->st, key, 0, &w.sg, &used, &why);
+
+	if (r > 0)
+		return 0; /* merged away, or it does not count */
+	if (r == 0 && c->segments.v[number].size != w.sg->lay.size)
+		r = err_set(&why, ERR_CORRUPT, "%s: has another size than its "
+		    "head says", key);
+	if (r == 0)
+		r = walk_blocks(&w, &why);
+	store_segment_close(w.sg);
+	c->ret->segments++;
+	if (r == 0)
+		return 0;
+	forget_refs(c, w.first_ref);
+	if (store_check_judge(c, key, &why) == 0)
+		return 0;
+	*err = why;
+	return -1;
+}
+
+static int ref_cmp(const void *pa, const void *pb)
+{
+	const struct check_ref *a = pa, *b = pb;
+
+	if (a->pack != b->pack)
+		return a->pack < b->pack ? -1 : 1;
+	return a->segment < b->segment ? -1 : a->segment > b->segment;
+}
+
+int store_check_index(struct check *c, struct err *err)
+{
+	if (store_keys_list(c->st->be, "index/", &c->segments, err) != 0)
+		return -1;
+	for (size_t i = 0; i < c->segments.n; i++) {
+		struct fmt_key at;
+
+		if (fmt_key_parse(store_keys_at(&c->segments, i), &at) != 0 ||
+		    (at.place != FMT_AT_SEGMENT && at.place != FMT_AT_MERGED))
+			continue;
+		if (store_check_cancelled(c, err) != 0 ||
+		    check_segment(c, i, err) != 0)
+			return -1;
+	}
+	if (c->nrefs > 1)
+		qsort(c->refs, c->nrefs, sizeof(*c->refs), ref_cmp);
+	for (uint32_t i = 0; i < c->nrefs; i++) {
+		struct check_pack *p = &c->packs[c->refs[i].pack];
+
+		if (p->nrefs++ == 0)
+			p->first_ref = i;
+	}
+	return 0;
+}
