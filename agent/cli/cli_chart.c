@@ -107,9 +107,9 @@ static void bars(struct buf *out, const struct cli_bench *b)
 {
 	buf_printf(out, "<text class=\"h\" x=\"16\" y=\"30\">Speed of each "
 	    "stage, one thread unless said otherwise</text>\n"
-	    "<text class=\"m\" x=\"16\" y=\"50\">Logarithmic. Red marks: what "
-	    "the machine allows; for single stages that is memcpy, for the "
-	    "whole what its stages add up to.</text>\n");
+	    "<text class=\"m\" x=\"16\" y=\"50\">Logarithmic. Grey: what memory "
+	    "allows. Red marks: what the stages of the whole add up to."
+	    "</text>\n");
 	speed_axis(out, b->nspeeds);
 	for (size_t i = 0; i < b->nspeeds; i++) {
 		const struct engine_speed *s = &b->speeds[i];
@@ -123,7 +123,7 @@ static void bars(struct buf *out, const struct cli_bench *b)
 		xml(out, s->name);
 		buf_printf(out, "</text><rect class=\"%s\" x=\"%d\" y=\"%d\" "
 		    "width=\"%.1f\" height=\"14\" rx=\"2\"/>",
-		    s->stage == ENGINE_STAGE_COPY ? "k" :
+		    s->stage <= ENGINE_STAGE_ZERO ? "k" :
 		    s->stage == ENGINE_STAGE_WHOLE ? "w" : "b", LABEL, y + 4,
 		    x - LABEL > 1 ? x - LABEL : 1);
 		if (s->limit > 0)

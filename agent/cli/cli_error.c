@@ -160,6 +160,5 @@ void cli_log_to_stderr(const struct cli *cli)
 	enum log_level level = cli->debug || cli->verbose > 1 ? LOG_DEBUG :
 	    cli->verbose > 0 ? LOG_INFO : LOG_WARN;
 
-	/* A quiet run still tells warnings: something is not as it should be. */
-	log_set_sink(to_stderr, NULL, level);
+	log_set_sink(cli->quiet ? NULL : to_stderr, NULL, level);
 }

@@ -359,6 +359,8 @@ static void parse_vector(struct cli *cli, const struct cli_verb *verb,
 	own.argp.args_doc = verb->args;
 	own.argp.doc = (const char *)doc.p;
 	argp_err_exit_status = CLI_USAGE;
+	/* No note about short options; they say their argument themselves. */
+	setenv("ARGP_HELP_FMT", "no-dup-args-note", 0);
 	if (argp_parse(&own.argp, argc, argv, ARGP_NO_HELP, NULL, &own) != 0)
 		cli_nomem();
 	for (size_t i = 0; i < n; i++)

@@ -206,12 +206,8 @@ static int fill(struct cli *cli, struct engine_sample *s, struct err *err)
 {
 	if (cli->argc == 0)
 		return engine_sample_generate(s, err);
-	for (int i = 0; i < cli->argc; i++) {
-		if (engine_sample_add(s, cli->argv[i], cli_report, cli,
-		    err) < 0)
-			return -1;
-	}
-	return 0;
+	return engine_sample_add(s, (const char *const *)cli->argv,
+	    (size_t)cli->argc, cli_report, cli, err);
 }
 
 static int measure(struct cli *cli, const struct opts *o,
@@ -286,8 +282,8 @@ const struct cli_verb cli_cmd_bench = {
 	    "compression leave of the given data: by that --chunk-size and "
 	    "--block-size of 'wherry init' can be chosen. Without PATH, data "
 	    "is made.\n\n"
-	    "'of limit' compares a stage with memcpy, and the whole with what "
-	    "its stages add up to.",
+	    "memcpy and the zero test show what memory allows; 'of limit' "
+	    "compares the whole with what its stages add up to.",
 	.json = "  {\"message_type\":\"sample\",\"generated\",\"data_bytes\","
 	    "\"files\",\"found_bytes\",\n   \"skipped\"}\n"
 	    "  {\"message_type\":\"speed\",\"stage\",\"name\","

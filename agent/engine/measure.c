@@ -225,7 +225,6 @@ static double time_whole(const struct bench *b, unsigned cpus, int64_t ns,
 struct report {
 	int (*fn)(void *ctx, const struct engine_speed *speed, struct err *err);
 	void *ctx;
-	double copy;
 	double cost; /* seconds a byte of what the whole is made of */
 };
 
@@ -234,7 +233,6 @@ static int tell(struct report *r, enum engine_stage stage, const char *name,
 {
 	struct engine_speed s = {
 		.stage = stage, .speed = speed, .ratio = ratio, .cpus = 1,
-		.limit = stage == ENGINE_STAGE_COPY ? 0 : r->copy,
 	};
 
 	snprintf(s.name, sizeof(s.name), "%s", name);
@@ -343,8 +341,8 @@ static int measure_all(struct bench *b, unsigned cpus, struct report *r,
     int64_t ns, struct err *err)
 {
 	memset(b->out, 1, b->out_len); /* so that its pages are there */
-	r->copy = time_stage(b, do_copy, ns);
-	if (tell(r, ENGINE_STAGE_COPY, "memcpy", r->copy, 0, err) != 0)
+	if (tell(r, ENGINE_STAGE_COPY, "memcpy", time_stage(b, do_copy, ns), 0,
+	    err) != 0)
 		return -1;
 	memset(b->out, 0, b->out_len);
 	if (tell(r, ENGINE_STAGE_ZERO, "zero test", time_stage(b, do_zero, ns),

@@ -27,13 +27,15 @@ struct engine_sample *engine_sample_new(uint64_t max, struct err *err);
 void engine_sample_free(struct engine_sample *s); /* NULL is fine */
 
 /*
- * Take the content of a file, block device, or of all regular files below a
- * directory in the order of their names, as long as there is room.  What
- * cannot be read is told to report (may be NULL) and counted.  Return 0, or -1
- * when path itself cannot be read.
+ * Take the content of files, block devices, and of all regular files below
+ * directories in the order of their names, a file with several names once.
+ * Where there is not room for all, whole files are taken all over, and of a
+ * file that is larger than the room its beginning.  What cannot be read is
+ * told to report (may be NULL) and counted.  Once a sample.  Return 0, or -1
+ * when one of the paths cannot be read.
  */
-int engine_sample_add(struct engine_sample *s, const char *path,
-    engine_report_fn *report, void *ctx, struct err *err);
+int engine_sample_add(struct engine_sample *s, const char *const *paths,
+    size_t n, engine_report_fn *report, void *ctx, struct err *err);
 
 /*
  * Fill the sample with a made mix, the same each time: text, random bytes,
@@ -49,7 +51,7 @@ void engine_sample_look(const struct engine_sample *s,
 
 enum engine_stage {
 	ENGINE_STAGE_COPY,     /* memcpy: what memory allows */
-	ENGINE_STAGE_ZERO,     /* the test for zeros */
+	ENGINE_STAGE_ZERO,     /* the test for zeros: how fast memory is read */
 	ENGINE_STAGE_STREAM,   /* cutting files, by one code path */
 	ENGINE_STAGE_BLOCK,    /* cutting block volumes */
 	ENGINE_STAGE_ID,       /* HMAC-SHA256 */
@@ -63,8 +65,7 @@ struct engine_speed {
 	enum engine_stage stage;
 	char name[48];     /* for people: "zstd level 2" */
 	double speed;      /* bytes of input a second */
-	/* What the stage cannot exceed, bytes a second: for the whole, what
-	 * the stages allow together; else memcpy.  0 for memcpy itself. */
+	/* Of the whole: what its stages allow together, else 0. */
 	double limit;
 	double ratio;      /* compress: input / output; else 0 */
 	unsigned cpus;     /* threads at work */

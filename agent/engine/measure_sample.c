@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,12 +62,11 @@ static int end_piece(struct engine_sample *s, struct err *err)
 }
 
 /* Take what fits of an open file as one piece. */
-static int take(struct engine_sample *s, int fd, uint64_t size,
-    const char *path, struct err *err)
+static int take(struct engine_sample *s, int fd, const char *path,
+    struct err *err)
 {
 	size_t start = s->len;
 
-	s->found_bytes += size;
 	while (s->len < s->max) {
 		ssize_t n = read(fd, s->p + s->len, s->max - s->len);
 
@@ -83,34 +83,93 @@ static int take(struct engine_sample *s, int fd, uint64_t size,
 	return s->len > start ? end_piece(s, err) : 0;
 }
 
-/* Open a file or device and find its size.  Return the descriptor or -1. */
-static int open_source(const char *path, bool follow, uint64_t *ret_size,
+static int take_path(struct engine_sample *s, const char *path, bool follow,
     struct err *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK |
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK |
 	    (follow ? 0 : O_NOFOLLOW));
-	struct stat st;
 
 	if (fd < 0)
 		return err_sys(err, errno, "%s", path);
-	if (fstat(fd, &st) < 0) {
-		err_sys(err, errno, "%s", path);
-		close(fd);
-		return -1;
-	}
-	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
-		close(fd);
-		return err_set(err, ERR_USAGE, "%s is no file, directory or "
-		    "block device", path);
-	}
-	*ret_size = (uint64_t)st.st_size;
-	if (S_ISBLK(st.st_mode)) {
-		off_t end = lseek(fd, 0, SEEK_END);
+	return take(s, fd, path, err);
+}
 
-		*ret_size = end < 0 ? 0 : (uint64_t)end;
-		lseek(fd, 0, SEEK_SET);
+static uint64_t device_size(const char *path)
+{
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+
+	return end < 0 ? 0 : (uint64_t)end;
+}
+
+/*
+ * One walk over all paths: to add up what is there, then to take the same part
+ * of it everywhere, so that a sample is not all of one directory.
+ */
+struct pass {
+	struct engine_sample *s;
+	bool taking;
+	double part;      /* of the bytes, 0 to 1 */
+	double credit;    /* bytes that might have been taken */
+	uint64_t *inodes; /* of files with several names, seen in this walk */
+	size_t n, cap;
+	engine_report_fn *report;
+	void *ctx;
+};
+
+/* Return true when another name of the file has been met. */
+static bool met(struct pass *p, const struct stat *st)
+{
+	uint64_t v = (uint64_t)st->st_ino ^ (uint64_t)st->st_dev << 48;
+
+	if (st->st_nlink < 2)
+		return false;
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->inodes[i] == v)
+			return true;
 	}
-	return fd;
+	if (p->n == p->cap) {
+		size_t cap = p->cap ? 2 * p->cap : 64;
+		uint64_t *to = cap > 1u << 14 ? NULL :
+		    realloc(p->inodes, cap * sizeof(*to));
+
+		if (to == NULL)
+			return false; /* so many: some count twice */
+		p->inodes = to;
+		p->cap = cap;
+	}
+	p->inodes[p->n++] = v;
+	return false;
+}
+
+static void skip(struct pass *p, const char *path, const struct err *why)
+{
+	if (!p->taking)
+		return; /* it is told once */
+	p->s->skipped++;
+	if (p->report != NULL)
+		p->report(p->ctx, path, why);
+}
+
+static void one_file(struct pass *p, const char *path, const struct stat *st,
+    uint64_t size, bool follow)
+{
+	struct err why = ERR_INIT;
+
+	if (size == 0 || met(p, st))
+		return;
+	if (!p->taking) {
+		p->s->found_bytes += size;
+		return;
+	}
+	p->credit += (double)size * p->part;
+	/* A file that alone is all there is to take is taken in part. */
+	if (p->s->len == p->s->max ||
+	    (p->credit < (double)size && size < p->s->max))
+		return;
+	p->credit -= (double)size;
+	if (take_path(p->s, path, follow, &why) < 0)
+		skip(p, path, &why);
 }
 
 static int by_name(const FTSENT **a, const FTSENT **b)
@@ -118,65 +177,68 @@ static int by_name(const FTSENT **a, const FTSENT **b)
 	return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
-static void skip(struct engine_sample *s, engine_report_fn *report, void *ctx,
-    const char *path, const struct err *why)
-{
-	s->skipped++;
-	if (report != NULL)
-		report(ctx, path, why);
-}
-
-static int walk(struct engine_sample *s, const char *path,
-    engine_report_fn *report, void *ctx, struct err *err)
+static int walk(struct pass *p, const char *path, struct err *err)
 {
 	char *paths[] = { (char *)path, NULL };
 	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_COMFOLLOW,
 	    by_name);
 	FTSENT *e;
-	int r = 0;
 
 	if (fts == NULL)
 		return err_sys(err, errno, "%s", path);
-	while (r == 0 && (e = fts_read(fts)) != NULL) {
+	while ((e = fts_read(fts)) != NULL) {
 		struct err why = ERR_INIT;
-		uint64_t size;
 
 		if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR ||
 		    e->fts_info == FTS_NS) {
 			err_sys(&why, e->fts_errno, "cannot be read");
-			skip(s, report, ctx, e->fts_path, &why);
+			skip(p, e->fts_path, &why);
+		} else if (e->fts_info == FTS_F) {
+			one_file(p, e->fts_path, e->fts_statp,
+			    (uint64_t)e->fts_statp->st_size, false);
 		}
-		if (e->fts_info != FTS_F)
-			continue;
-		if (s->len == s->max) {
-			s->found_bytes += (uint64_t)e->fts_statp->st_size;
-			continue;
-		}
-
-		CLEANUP_CLOSE int fd = open_source(e->fts_path, false, &size,
-		    &why);
-
-		if (fd < 0 || take(s, fd, size, e->fts_path, &why) < 0)
-			skip(s, report, ctx, e->fts_path, &why);
 	}
 	fts_close(fts);
-	return r;
+	return 0;
 }
 
-int engine_sample_add(struct engine_sample *s, const char *path,
-    engine_report_fn *report, void *ctx, struct err *err)
+static int pass(struct pass *p, const char *const *paths, size_t n,
+    struct err *err)
 {
-	struct stat st;
-	uint64_t size;
+	for (size_t i = 0; i < n; i++) {
+		struct stat st;
 
-	if (stat(path, &st) < 0)
-		return err_sys(err, errno, "%s", path);
-	if (S_ISDIR(st.st_mode))
-		return walk(s, path, report, ctx, err);
+		if (stat(paths[i], &st) < 0)
+			return err_sys(err, errno, "%s", paths[i]);
+		if (S_ISDIR(st.st_mode)) {
+			if (walk(p, paths[i], err) < 0)
+				return -1;
+		} else if (S_ISREG(st.st_mode)) {
+			one_file(p, paths[i], &st, (uint64_t)st.st_size, true);
+		} else if (S_ISBLK(st.st_mode)) {
+			one_file(p, paths[i], &st, device_size(paths[i]), true);
+		} else {
+			return err_set(err, ERR_USAGE, "%s is no file, "
+			    "directory or block device (name one)", paths[i]);
+		}
+	}
+	return 0;
+}
 
-	CLEANUP_CLOSE int fd = open_source(path, true, &size, err);
+int engine_sample_add(struct engine_sample *s, const char *const *paths,
+    size_t n, engine_report_fn *report, void *ctx, struct err *err)
+{
+	struct pass p = { .s = s, .report = report, .ctx = ctx };
+	int r = pass(&p, paths, n, err);
 
-	return fd < 0 ? -1 : take(s, fd, size, path, err);
+	p.taking = true;
+	p.n = 0;
+	p.part = s->found_bytes > s->max ? (double)s->max /
+	    (double)s->found_bytes : 1;
+	if (r == 0)
+		r = pass(&p, paths, n, err);
+	free(p.inodes);
+	return r;
 }
 
 /* --- made data --------------------------------------------------------------------*/
