@@ -9,7 +9,8 @@
  * on a page not yet opened, on an entry, or at the end.  What makes it safe
  * over bytes that anyone may have written: levels fall by one from parent to
  * child, a child begins with the key that its parent says and stays below its
- * next sibling's, and numbers add up; so no page is visited twice.
+ * next sibling's, and numbers add up; so no page is visited twice.  A page is
+ * looked through whole before any of it is told.
  */
 
 int archive_cursor_init(struct archive_cursor *c, const struct archive_io *io,
@@ -185,24 +186,6 @@ static int entry_key(struct archive_cursor *c, struct archive_child *ret,
 	return 0;
 }
 
-/* The next entry of the open leaf: 0, 1 at its end, -1. */
-static int step_leaf(struct archive_cursor *c, struct err *err)
-{
-	struct archive_child self, next;
-	int r = c->ops->step(c, err);
-
-	if (r != 0 || c->reader.left > 0 || !archive_cursor_bound(c, 0, &next))
-		return r;
-	/* The last one: it must not reach into the next leaf. */
-	if (c->ops->last != NULL)
-		return c->ops->last(c, &next, err);
-	if (entry_key(c, &self, err) < 0)
-		return -1;
-	if (c->ops->key_cmp(c, &self, &next) >= 0)
-		return corrupt("it reaches into the page after it", err);
-	return 0;
-}
-
 /* Whether nothing comes before the leaf that is being opened. */
 static bool leftmost(const struct archive_cursor *c)
 {
@@ -213,15 +196,12 @@ static bool leftmost(const struct archive_cursor *c)
 	return true;
 }
 
-static int begin_leaf(struct archive_cursor *c,
+/* What the leaf begins with must be what its parent says. */
+static int check_first(struct archive_cursor *c,
     const struct archive_child *self, struct err *err)
 {
 	struct archive_child first;
 
-	if (c->reader.left != self->below || c->reader.left == 0)
-		return corrupt("numbers of entries do not add up", err);
-	if (step_leaf(c, err) < 0)
-		return -1;
 	if (c->ops->first != NULL && leftmost(c) && !c->ops->first(c))
 		return corrupt("it does not begin at the beginning", err);
 	if (self->key == NULL)
@@ -234,21 +214,63 @@ static int begin_leaf(struct archive_cursor *c,
 	return 0;
 }
 
+/* And its last entry must not reach into the next leaf. */
+static int check_last(struct archive_cursor *c, struct err *err)
+{
+	struct archive_child self, next;
+
+	if (!archive_cursor_bound(c, 0, &next))
+		return 0;
+	if (c->ops->last != NULL)
+		return c->ops->last(c, &next, err);
+	if (entry_key(c, &self, err) < 0)
+		return -1;
+	if (c->ops->key_cmp(c, &self, &next) >= 0)
+		return corrupt("it reaches into the page after it", err);
+	return 0;
+}
+
+/* Begin to read the page in the node of a level. */
+static int open_page(struct archive_cursor *c, unsigned level, struct err *err)
+{
+	const struct buf *page = &c->node[level].page;
+
+	return fmt_page_open(&c->reader, page->p, page->len, c->ops->type,
+	    c->has_order_key ? c->order_key : NULL, err);
+}
+
+/* Look through a whole leaf, then go to its first entry. */
+static int read_leaf(struct archive_cursor *c,
+    const struct archive_child *self, struct err *err)
+{
+	int r;
+
+	if (c->reader.left != self->below)
+		return corrupt("numbers of entries do not add up", err);
+	for (uint64_t i = 0; (r = c->ops->step(c, err)) == 0; i++) {
+		if (i == 0 && check_first(c, self, err) < 0)
+			return -1;
+		if (c->reader.left == 0 && check_last(c, err) < 0)
+			return -1;
+	}
+	if (r < 0 || open_page(c, 0, err) < 0)
+		return -1;
+	return c->ops->step(c, err);
+}
+
 static int load(struct archive_cursor *c, const struct archive_child *self,
     struct err *err)
 {
 	struct archive_node *n = &c->node[self->level];
 
 	n->i = 0;
-	n->closed = false;
 	/* The root's id lies in c, every other in the page above. */
 	if (c->io.get(c->io.ctx, c->ops->kind, self->id, &n->page, err) != 0 ||
-	    fmt_page_open(&c->reader, n->page.p, n->page.len, c->ops->type,
-	    c->has_order_key ? c->order_key : NULL, err) < 0)
+	    open_page(c, self->level, err) < 0)
 		return -1;
 	if (c->reader.level != self->level)
 		return corrupt("it has another level than its parent says", err);
-	return self->level == 0 ? begin_leaf(c, self, err) :
+	return self->level == 0 ? read_leaf(c, self, err) :
 	    read_inner(c, self, err);
 }
 
@@ -270,28 +292,23 @@ int archive_cursor_open(struct archive_cursor *c, struct err *err)
 int archive_cursor_skip(struct archive_cursor *c, struct err *err)
 {
 	c->broken = c->given = false;
-	while (c->low <= c->root.level && !c->end) {
+	for (; c->low <= c->root.level && !c->end; c->low++) {
 		struct archive_node *n = &c->node[c->low];
-		int r;
 
+		n->i++;
 		if (c->low > 0) {
-			if (++n->i < n->nslot)
+			if (n->i < n->nslot)
 				return 0;
-			c->low++;
 			continue;
 		}
-		r = n->closed ? 1 : step_leaf(c, err);
-		n->i++;
-		if (r == 0)
+		if (c->reader.left == 0)
+			continue;
+		if (c->ops->step(c, err) == 0)
 			return 0;
-		/* After a fault, what follows in this leaf has no place. */
-		n->closed = true;
-		if (r < 0) {
-			c->broken = c->given = true;
-			return err_wrap(err, "%s page, entry %zu",
-			    c->ops->name, n->i);
-		}
+		/* It was read through before: only memory can have failed. */
 		c->low++;
+		c->broken = true;
+		return -1;
 	}
 	c->end = true;
 	return 1;
@@ -352,6 +369,5 @@ int archive_cursor_skip_damage(struct archive_cursor *c, struct err *err)
 {
 	if (!c->broken)
 		return c->end ? 1 : 0;
-	/* Behind a page that failed, or out of a leaf that did. */
 	return archive_cursor_skip(c, err);
 }

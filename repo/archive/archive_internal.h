@@ -148,7 +148,6 @@ struct archive_node {
 	} *slot;               /* inner: its children */
 	size_t nslot, slotcap;
 	size_t i;              /* inner: the current child; leaf: entry */
-	bool closed;           /* leaf: nothing more is read from it */
 };
 
 struct archive_cursor {
@@ -189,8 +188,8 @@ struct archive_child archive_cursor_at(const struct archive_cursor *c,
  */
 int archive_cursor_open(struct archive_cursor *c, struct err *err);
 /*
- * Go behind the current page or entry.  0; 1 at the end; -1 when the next
- * entry of a leaf cannot be read: the next skip then leaves that leaf.
+ * Go behind the current page or entry.  0; 1 at the end; -1 when there is no
+ * memory: c then stands before the leaf that it was in.
  */
 int archive_cursor_skip(struct archive_cursor *c, struct err *err);
 /*

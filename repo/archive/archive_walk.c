@@ -58,19 +58,6 @@ static int page_dir(struct walk *w, const struct archive_child *page,
 	return 0;
 }
 
-/* Go on after the current page or entry; faults of a leaf are told. */
-static int pass(struct walk *w, struct err *err)
-{
-	struct err why = ERR_INIT;
-
-	while (archive_cursor_skip(w->c, &why) < 0) {
-		if (tell_bad(w, archive_cursor_at(w->c, 0).id, NULL, &why,
-		    err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 static int walk_page(struct walk *w, struct err *err)
 {
 	struct archive_child page = archive_cursor_child(w->c);
@@ -91,7 +78,7 @@ static int walk_page(struct walk *w, struct err *err)
 		if (tell_bad(w, page.id, dir, &why, err) < 0)
 			return -1;
 	}
-	return pass(w, err);
+	return archive_cursor_skip(w->c, err) < 0 ? -1 : 0;
 }
 
 static int walk_all(struct walk *w, struct err *err)
@@ -105,7 +92,8 @@ static int walk_all(struct walk *w, struct err *err)
 				return -1;
 			break;
 		case ARCHIVE_AT_ENTRY:
-			if (w->each(w, err) < 0 || pass(w, err) < 0)
+			if (w->each(w, err) < 0 ||
+			    archive_cursor_skip(w->c, err) < 0)
 				return -1;
 			break;
 		}
