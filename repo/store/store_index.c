@@ -41,6 +41,11 @@ void store_index_release(struct store *st)
 	}
 }
 
+void store_index_stale(struct store *st)
+{
+	__atomic_store_n(&st->ix.root_ns, clock_mono_ns(), __ATOMIC_RELAXED);
+}
+
 struct crypto_aead *store_aead_take(struct store *st, struct err *err)
 {
 	struct store_index *ix = &st->ix;

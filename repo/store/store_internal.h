@@ -117,9 +117,14 @@ int store_slot_signed(struct store *st, const char *key, const void *obj,
 
 /* --- credentials (store_unlock.c, store_keys.c) ------------------------------*/
 
-/* Find the slot that secret opens; fills st->own->half and info.slot. */
+/*
+ * Find the slot that secret opens: st->own->half and info.slot are filled and
+ * accept is asked.  Where it returns -1 the next wrap is tried: an init that
+ * was interrupted leaves a slot behind which opens but belongs to no config.
+ */
+typedef int store_accept_fn(struct store *st, void *ctx, struct err *err);
 int store_unlock(struct store *st, const struct store_secret *secret,
-    size_t argon_memory, struct err *err);
+    size_t argon_memory, store_accept_fn *accept, void *ctx, struct err *err);
 
 /* A new credential to be put: what init and key add have in common. */
 struct store_new_key {
@@ -241,7 +246,7 @@ struct store_index {
 	size_t budget, used;
 	bool listed;
 	int64_t listed_ns;          /* when the last listing began (mono) */
-	int64_t root_ns;            /* when a snapshot was last read (mono) */
+	int64_t root_ns;            /* of the last store_index_stale (mono) */
 	bool has_broken;            /* a segment could not be read: */
 	struct err broken;
 };
@@ -249,11 +254,13 @@ int store_index_init(struct store *st, size_t budget, struct err *err);
 void store_index_release(struct store *st);
 /*
  * List the index and open what is new.  Not when a listing began less than
- * `fresh_ns` ago and after the last snapshot was read (STORE_ANY_AGE: when it
+ * `fresh_ns` ago and after the last store_index_stale (STORE_ANY_AGE: when it
  * was ever listed).  Segments that cannot be read are logged and passed over.
  */
 #define STORE_ANY_AGE INT64_MAX
 int store_index_refresh(struct store *st, int64_t fresh_ns, struct err *err);
+/* From now on a listing that began before is too old for a second look. */
+void store_index_stale(struct store *st);
 /* A cipher context for a moment; NULL with err. */
 struct crypto_aead *store_aead_take(struct store *st, struct err *err);
 void store_aead_give(struct store *st, struct crypto_aead *a);

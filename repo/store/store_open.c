@@ -147,6 +147,23 @@ static struct store *store_alloc(struct backend *be,
 	return st;
 }
 
+/* Go on with the slot that opened; ctx: the keys of all configs. */
+static int open_slot(struct store *st, void *ctx, struct err *err)
+{
+	const struct store_keys *keys = ctx;
+
+	store_epochs_free(st);
+	store_slots_free(st);
+	free(st->domain);
+	free(st->label);
+	st->domain = st->label = NULL;
+	memcpy(st->info.repository, st->own->half.repository, 16);
+	memcpy(st->info.family, st->own->half.family, 16);
+	if (store_epochs_open(st, err) != 0 || open_config(st, keys, err) != 0)
+		return -1;
+	return open_own_slot(st, err);
+}
+
 static int open_all(struct store *st, const struct store_secret *secret,
     struct err *err)
 {
@@ -160,12 +177,8 @@ static int open_all(struct store *st, const struct store_secret *secret,
 		    st->be->name);
 		goto out;
 	}
-	if (store_unlock(st, secret, st->opt.argon_memory, err) != 0)
-		goto out;
-	memcpy(st->info.repository, st->own->half.repository, 16);
-	memcpy(st->info.family, st->own->half.family, 16);
-	if (store_epochs_open(st, err) != 0 ||
-	    open_config(st, &keys, err) != 0 || open_own_slot(st, err) != 0)
+	if (store_unlock(st, secret, st->opt.argon_memory, open_slot, &keys,
+	        err) != 0)
 		goto out;
 	st->info.domain = st->domain;
 	st->info.label = st->label;

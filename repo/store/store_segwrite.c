@@ -284,6 +284,7 @@ static int flush(struct store_session *s, struct making *m, struct err *err)
 
 	if (r != 0)
 		return err_wrap(err, "%s", m->key);
+	store_index_stale(s->st);
 	pthread_mutex_lock(&s->lock);
 	for (uint32_t i = 0; i < m->npacks; i++)
 		m->packs[i]->segment = s->next_segment;

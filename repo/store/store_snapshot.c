@@ -5,7 +5,6 @@
 
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
-#include "repo/base/clock.h"
 #include "repo/base/log.h"
 #include "repo/base/mem.h"
 #include "repo/store/store_internal.h"
@@ -211,7 +210,7 @@ int store_snapshot_load(struct store *st, const char *key,
 		    "%s: is of another volume than its name says", key);
 	if (hash != NULL)
 		crypto_sha256(hash, obj, len);
-	__atomic_store_n(&st->ix.root_ns, clock_mono_ns(), __ATOMIC_RELAXED);
+	store_index_stale(st);
 	*ret_sn = STEAL_PTR(sn);
 	return 0;
 }

@@ -19,6 +19,8 @@ struct unlock {
 	uint8_t *k;                     /* secret memory, 64 bytes */
 	bool by_file;
 	unsigned tried;
+	store_accept_fn *accept;
+	void *ctx;
 };
 
 /* Make k from the secret for this wrap. */
@@ -35,7 +37,7 @@ static int unlock_key(struct unlock *u, const struct fmt_wrap *w,
 	return 0;
 }
 
-/* Return 0 when the wrap opened, 1 when not, -1. */
+/* Return 0 when the wrap opened and was accepted, 1 when not, -1. */
 static int unlock_try(struct unlock *u, const char *key,
     const struct fmt_key *at, struct err *err)
 {
@@ -57,7 +59,7 @@ static int unlock_try(struct unlock *u, const char *key,
 	if (fmt_wrap_open(obj, len, key, u->k, &u->st->own->half, err) != 0)
 		return err->class == ERR_AUTH ? 1 : err_wrap(err, "%s", key);
 	memcpy(u->st->info.slot, at->slot, STORE_SLOT_LEN);
-	return 0;
+	return u->accept(u->st, u->ctx, err);
 }
 
 static int unlock_prepare(struct unlock *u, struct err *err)
@@ -130,9 +132,10 @@ static int unlock_all(struct unlock *u, struct err *err)
 }
 
 int store_unlock(struct store *st, const struct store_secret *secret,
-    size_t argon_memory, struct err *err)
+    size_t argon_memory, store_accept_fn *accept, void *ctx, struct err *err)
 {
-	struct unlock u = { .st = st, .secret = secret };
+	struct unlock u = { .st = st, .secret = secret, .accept = accept,
+		.ctx = ctx };
 	int r = -1;
 
 	u.max_mem_kib = (uint32_t)(argon_memory / 1024);
