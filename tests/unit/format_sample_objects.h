@@ -9,7 +9,7 @@
 static inline int sample_wrap(struct rng *r, struct buf *b, struct err *err)
 {
 	struct fmt_wrap w = { .method = 1, .ops = (uint32_t)rng_num(r),
-		.mem_kib = (uint32_t)rng_num(r) };
+		.mem_kib = 65536 };
 	struct fmt_secret s = { .epoch = 7 };
 
 	rng_fill(r, w.salt, sizeof(w.salt));
@@ -19,16 +19,18 @@ static inline int sample_wrap(struct rng *r, struct buf *b, struct err *err)
 static inline int sample_revocation(struct rng *r, struct buf *b,
     struct err *err)
 {
-	struct fmt_revocation v = { 4, (int64_t)rng_next(r), rng_num(r) };
+	struct fmt_revocation v = { .epoch = 4 };
 
+	v.time_ns = (int64_t)rng_next(r);
+	v.generation = rng_num(r);
 	return fmt_revocation_encode(b, &v, err);
 }
 
 static inline int sample_note(struct rng *r, struct buf *b, struct err *err)
 {
-	struct fmt_note n = { .epoch = 1, .time_ns = (int64_t)rng_next(r),
-		.reason = rng_str(r) };
+	struct fmt_note n = { .epoch = 1, .reason = rng_str(r) };
 
+	n.time_ns = (int64_t)rng_next(r);
 	rng_session(r, n.session);
 	return fmt_note_encode(b, &n, err);
 }
@@ -53,9 +55,9 @@ static inline int sample_verdict(struct rng *r, struct buf *b,
     struct err *err)
 {
 	struct fmt_verdict v = { .epoch = 2,
-		.what = (uint8_t)(1 + rng_below(r, 2)),
-		.time_ns = (int64_t)rng_next(r) };
+		.what = (uint8_t)(1 + rng_below(r, 2)) };
 
+	v.time_ns = (int64_t)rng_next(r);
 	rng_fill(r, v.mark_hash, 32);
 	if (v.what == FMT_DELETE)
 		rng_fill(r, v.dead_hash, 32);

@@ -52,19 +52,20 @@ static inline void rng_entry(struct rng *r, struct fmt_entry *e,
 	static const uint32_t one[8] = { 0, FMT_HAS_CONTENT, 0, FMT_HAS_TARGET,
 		FMT_HAS_DEVICE, FMT_HAS_DEVICE, 0, 0 };
 
-	*e = (struct fmt_entry){ .type = (uint8_t)(1 + rng_below(r, 7)),
-		.mode = (uint32_t)rng_below(r, 010000),
-		.uid = (uint32_t)rng_num(r), .gid = (uint32_t)rng_num(r),
-		.mtime_s = (int64_t)rng_next(r) >> rng_below(r, 64),
-		.ctime_s = (int64_t)rng_next(r) >> rng_below(r, 64),
-		.mtime_ns = (uint32_t)rng_below(r, 1000000000),
-		.ctime_ns = (uint32_t)rng_below(r, 1000000000) };
+	*e = (struct fmt_entry){ .type = (uint8_t)(1 + rng_below(r, 7)) };
+	e->mode = (uint32_t)rng_below(r, 010000);
+	e->uid = (uint32_t)rng_num(r);
+	e->gid = (uint32_t)rng_num(r);
+	e->mtime_s = unzigzag(rng_num(r));
+	e->ctime_s = unzigzag(rng_num(r));
+	e->mtime_ns = (uint32_t)rng_below(r, 1000000000);
+	e->ctime_ns = (uint32_t)rng_below(r, 1000000000);
 	e->bits = (uint32_t)(rng_next(r) & rng_next(r) & (FMT_HAS_LINKS |
 	    FMT_HAS_XATTRS | FMT_HAS_FLAGS | FMT_HAS_PROJECT | FMT_CHANGED |
 	    FMT_UNREAD)) | one[e->type];
 	e->device = rng_num(r);
 	e->inode = rng_num(r);
-	for (char c = 'a'; c < 'a' + (char)rng_below(r, 4); c++)
+	for (char c = 'a', n = (char)rng_below(r, 4); c < 'a' + n; c++)
 		fmt_list_add_xattr(xattrs, (struct fmt_str){ &c, 1 },
 		    rng_str(r));
 	e->xattrs = fmt_list_of(xattrs);

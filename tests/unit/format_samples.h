@@ -16,6 +16,7 @@ static const char sample_key[] = "the/key/of/the/object";
 static const char sample_session[] =
     "0123456789abcdef-0192a3b4c5d6-fedcba9876543210";
 
+/* What is drawn is drawn in statements: the order in an initialiser is free. */
 struct rng { uint64_t s; };
 
 static inline uint64_t rng_next(struct rng *r)
@@ -43,7 +44,9 @@ static inline void rng_fill(struct rng *r, void *p, size_t len)
 /* A number of any length: small ones are as likely as large ones. */
 static inline uint64_t rng_num(struct rng *r)
 {
-	return rng_next(r) >> rng_below(r, 64);
+	uint64_t v = rng_next(r);
+
+	return v >> rng_below(r, 64);
 }
 
 /* A string of up to 40 bytes, in one of a few places; valid a while. */
@@ -102,10 +105,13 @@ static inline uint8_t rng_rights(struct rng *r)
 
 static inline int sample_cert(struct rng *r, struct buf *b, struct err *err)
 {
-	struct fmt_cert c = { .epoch = (uint32_t)rng_num(r),
-		.rights = rng_rights(r), .created_ns = (int64_t)rng_next(r),
-		.domain = rng_str(r), .label = rng_str(r) };
+	struct fmt_cert c;
 
+	c.epoch = (uint32_t)rng_num(r);
+	c.rights = rng_rights(r);
+	c.created_ns = (int64_t)rng_next(r);
+	c.domain = rng_str(r);
+	c.label = rng_str(r);
 	rng_fill(r, c.slot, sizeof(c.slot));
 	rng_fill(r, c.box_pub, 32);
 	rng_fill(r, c.sign_pub, 32);
@@ -129,12 +135,14 @@ static inline int sample_end(struct rng *r, struct buf *b, struct err *err)
 static inline int sample_grant(struct rng *r, struct buf *b, struct err *err)
 {
 	uint8_t k[9][32];
-	struct fmt_grant g = { .n = (uint32_t)(1 + rng_below(r, 4)),
-		.rights = rng_rights(r), .domain = rng_str(r), .family = k[0],
-		.id = k[1], .order = k[2], .cut = k[3] };
+	struct fmt_grant g = { .family = k[0], .id = k[1], .order = k[2],
+		.cut = k[3] };
 	struct fmt_grant_epoch e = { 0, k[4], k[5], k[6], k[7], k[8] };
 	int rc;
 
+	g.n = (uint32_t)(1 + rng_below(r, 4));
+	g.rights = rng_rights(r);
+	g.domain = rng_str(r);
 	rng_fill(r, k, sizeof(k));
 	WITH_LIST(g.epochs, while (e.epoch < g.n) {
 		e.epoch++;
@@ -148,15 +156,17 @@ static inline int sample_config(struct rng *r, struct buf *b, struct err *err)
 {
 	struct fmt_list_buf opt = FMT_LIST_BUF_INIT;
 	struct fmt_config c = { .signer_epoch = 1, .epoch = 2,
-		.created_ns = (int64_t)rng_next(r),
-		.stream = { 1048576, 524288, 4194304, rng_next(r) },
-		.block = { 65536, 32768, 262144, rng_next(r) },
-		.pack_size = (uint32_t)(1 + rng_below(r, 1 << 28)),
-		.parity_data = (uint8_t)rng_below(r, 2),
-		.lock_days = (uint32_t)rng_num(r),
-		.flags = (uint32_t)rng_below(r, 2) };
+		.stream = { 1048576, 524288, 4194304, 0 },
+		.block = { 65536, 32768, 262144, 0 } };
 	int rc;
 
+	c.created_ns = (int64_t)rng_next(r);
+	c.stream.threshold = rng_next(r);
+	c.block.threshold = rng_next(r);
+	c.pack_size = (uint32_t)(1 + rng_below(r, 1 << 28));
+	c.parity_data = (uint8_t)rng_below(r, 2);
+	c.lock_days = (uint32_t)rng_num(r);
+	c.flags = (uint32_t)rng_below(r, 2);
 	rng_fill(r, c.repository, 16);
 	rng_fill(r, c.family, 16);
 	c.parity_shards = c.parity_data;
@@ -169,15 +179,19 @@ static inline int sample_config(struct rng *r, struct buf *b, struct err *err)
 
 static inline int sample_s1(struct rng *r, struct buf *b, struct err *err)
 {
-	struct fmt_s1 s = { .type = (uint8_t)(1 + rng_below(r, 2)),
-		.flags = (uint32_t)rng_below(r, 8),
-		.content = (uint8_t)(1 + rng_below(r, 2)),
-		.domain = rng_str(r), .start_ns = (int64_t)rng_next(r),
-		.end_ns = (int64_t)rng_next(r), .counter = rng_num(r),
-		.generation = rng_num(r), .size = rng_num(r),
-		.entries = rng_num(r) };
+	struct fmt_s1 s = { .type = 0 };
 	int rc;
 
+	s.type = (uint8_t)(1 + rng_below(r, 2));
+	s.flags = (uint32_t)rng_below(r, 8);
+	s.content = (uint8_t)(1 + rng_below(r, 2));
+	s.domain = rng_str(r);
+	s.start_ns = (int64_t)rng_next(r);
+	s.end_ns = (int64_t)rng_next(r);
+	s.counter = rng_num(r);
+	s.generation = rng_num(r);
+	s.size = rng_num(r);
+	s.entries = rng_num(r);
 	rng_fill(r, s.volume_hash, 32);
 	rng_fill(r, s.predecessor_hash, 32);
 	rng_session(r, s.predecessor);
@@ -192,14 +206,19 @@ static inline int sample_s1(struct rng *r, struct buf *b, struct err *err)
 static inline int sample_s2(struct rng *r, struct buf *b, struct err *err)
 {
 	struct fmt_list_buf tags = FMT_LIST_BUF_INIT;
-	struct fmt_s2 s = { .volume = rng_str(r), .host = rng_str(r),
-		.user = rng_str(r), .program = rng_str(r),
-		.files = rng_num(r), .directories = rng_num(r),
-		.others = rng_num(r), .bytes_read = rng_num(r),
-		.bytes_new = rng_num(r), .bytes_stored = rng_num(r),
-		.copied = rng_below(r, 2) };
+	struct fmt_s2 s = { .files = rng_num(r) };
 	int rc;
 
+	s.volume = rng_str(r);
+	s.host = rng_str(r);
+	s.user = rng_str(r);
+	s.program = rng_str(r);
+	s.directories = rng_num(r);
+	s.others = rng_num(r);
+	s.bytes_read = rng_num(r);
+	s.bytes_new = rng_num(r);
+	s.bytes_stored = rng_num(r);
+	s.copied = rng_below(r, 2);
 	rng_ref(r, &s.catalog);
 	rng_fill(r, s.origin_repository, 16);
 	rng_session(r, s.origin_session);
