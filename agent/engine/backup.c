@@ -191,16 +191,25 @@ static int batch_add(struct backup *b, struct item *it, struct err *err)
 	return 0;
 }
 
+/*
+ * Are there enough items for now?  Without a parent what is walked is read at
+ * once, so content that waits counts too.  The lock is held.
+ */
+static bool crowded(struct backup *b)
+{
+	return b->items >= ITEMS_MAX || (b->state == NULL && b->items > 0 &&
+	    atomic_load(&b->held) > b->held_max);
+}
+
 /* Wait until there is room for another item; the open batch is sent first. */
 static void wait_room(struct backup *b)
 {
 	pthread_mutex_lock(&b->lock);
-	if (b->items >= ITEMS_MAX || atomic_load(&b->held) > b->held_max) {
+	if (crowded(b)) {
 		pthread_mutex_unlock(&b->lock);
 		send_batch(b);
 		pthread_mutex_lock(&b->lock);
-		while (!b->failed && (b->items >= ITEMS_MAX ||
-		    (atomic_load(&b->held) > b->held_max && b->items > 0)))
+		while (!b->failed && crowded(b))
 			pthread_cond_wait(&b->room, &b->lock);
 	}
 	pthread_mutex_unlock(&b->lock);
@@ -211,8 +220,7 @@ static int on_entry(void *ctx, struct dir *dir, const char *name, size_t len,
 {
 	struct backup *b = ctx;
 
-	if (b->items >= ITEMS_MAX || atomic_load(&b->held) > b->held_max)
-		wait_room(b);
+	wait_room(b);
 	if (backup_failed(b))
 		return err_set(err, ERR_CANCELLED, "the backup has failed");
 

@@ -359,6 +359,16 @@ static int merge_end(struct backup *b, struct err *err)
 	return 0;
 }
 
+/*
+ * Reading is held back while much small content waits to be bundled; but not
+ * when the bundles wait for a decision, which only going on can bring.
+ */
+static bool hold_back(struct backup *b)
+{
+	return b->state != NULL && atomic_load(&b->held) > b->held_max &&
+	    b->bundle_at != b->merge_at && b->bundle_at->decided;
+}
+
 int merge_step(struct backup *b, struct err *err)
 {
 	int did = 0;
@@ -367,8 +377,7 @@ int merge_step(struct backup *b, struct err *err)
 	while ((it = b->merge_at) != NULL) {
 		if (!atomic_load_explicit(&it->looked, memory_order_acquire))
 			return did;
-		/* Reading is held back while much small content waits. */
-		if (atomic_load(&b->held) > b->held_max)
+		if (hold_back(b))
 			return did;
 		if (merge_item(b, it, err) < 0)
 			return -1;
