@@ -1,7 +1,6 @@
 #ifndef AGENT_CLI_CLI_H
 #define AGENT_CLI_CLI_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,8 +8,6 @@
 #include "agent/engine/engine.h"
 #include "repo/base/buf.h"
 #include "repo/base/err.h"
-#include "repo/base/extent.h"
-#include "repo/store/store.h"
 
 /*
  * What the files of the command line share.  Nothing below this room sees it.
@@ -69,11 +66,12 @@ enum cli_group {
 	CLI_G_UPLOAD = 8,   /* for verbs that store */
 	CLI_G_ENGINE = 16,  /* threads, I/O */
 	CLI_G_PROGRESS = 32,
-	CLI_G_TALK = 64,    /* --quiet, --verbose */
+	CLI_G_TALK = 64,    /* --profile, --quiet, --verbose */
 	CLI_G_FILTER = 128, /* which snapshots */
 	CLI_G_NEW = 256,    /* the secret of a new repository */
+	CLI_G_HELP = 512,   /* --help, --usage: every verb has it */
 };
-#define CLI_G_LAST CLI_G_NEW
+#define CLI_G_LAST CLI_G_HELP
 
 /* Which words fit as arguments that are no options, for completion. */
 enum cli_words { CLI_W_NONE, CLI_W_PATH, CLI_W_VERB, CLI_W_SHELL };
@@ -208,149 +206,6 @@ bool cli_interrupted(void);
 /* The terminal to set back before ending; NULL: none. */
 struct termios;
 void cli_signals_terminal(int fd, const struct termios *saved);
-
-/* --- repository (cli_repo.c, cli_secret.c) -----------------------------------------*/
-
-struct cli_repo {
-	struct store *store;
-	struct engine *engine; /* NULL unless asked for */
-};
-
-/*
- * Open what --repo and its like name.  rights: enum store_right that `what`
- * needs ("back up"); flags: enum cli_open, or-ed.
- * Return CLI_OK, or an exit code after printing why.
- */
-enum cli_open { CLI_OPEN_WRITE = 1, CLI_OPEN_ENGINE = 2 };
-int cli_repo_open(struct cli *cli, unsigned rights, const char *what,
-    unsigned flags, struct cli_repo *ret);
-void cli_repo_close(struct cli_repo *r);
-
-/* The URL, or NULL after printing that there is none. */
-const char *cli_repo_url(struct cli *cli);
-
-/* The stack of backends for the URL.  Return it or NULL with err. */
-struct backend *cli_backend_open(struct cli *cli, const char *url, bool create,
-    bool write, struct err *err);
-
-/* The budget for repositories with such chunks, by --memory and --cpus. */
-int cli_budget(const struct cli *cli, uint32_t max_chunk,
-    struct engine_budget *ret, struct err *err);
-
-/*
- * Find the snapshot of "SPEC" or "SPEC:PATH".  *ret_path points into text, or
- * is "" without a path.  Return as store_snapshot_find.
- */
-int cli_snapshot_find(struct store *st, const char *text,
-    struct store_snapshot **ret_sn, const char **ret_path, struct err *err);
-
-/*
- * The n-th way (from 0) to split SPEC:PATH: the length of SPEC, and the path.
- * Return false when there are no more.
- */
-bool cli_spec_split(const char *text, unsigned n, size_t *ret_len,
-    const char **ret_path);
-
-/* Return true when --host, --tag and --volume let the snapshot pass. */
-bool cli_filter_match(const struct cli *cli, const struct store_snapshot *sn);
-
-/* Read snapshots that pass the filter, newest last; free with the other. */
-struct cli_snapshots { struct store_snapshot **v; size_t n; size_t bad; };
-int cli_snapshots_read(struct cli *cli, struct store *st,
-    struct cli_snapshots *ret, struct err *err);
-void cli_snapshots_release(struct cli_snapshots *s);
-
-/* A passphrase or key line in secret memory; free with cli_secret_free. */
-char *cli_secret_from_file(const char *path, struct err *err);
-char *cli_secret_from_command(const char *command, struct err *err);
-/* Ask at the terminal with echo off; twice when it is a new one. */
-char *cli_secret_from_terminal(const char *prompt, bool twice, struct err *err);
-/* By --password-file, the environment, or the terminal. */
-char *cli_secret_passphrase(const struct cli *cli, bool fresh, struct err *err);
-void cli_secret_free(char *s);
-/*
- * Make a file of mode 0400 for a new key; an existing one is class EXISTS.
- * Return its descriptor or -1.  It is made before the key is, for a key that
- * cannot be written down is lost.
- */
-int cli_secret_make_file(const char *path, struct err *err);
-int cli_secret_write_key(int fd, const char *path, const char *line,
-    struct err *err);
-
-/* --- input (cli_changed.c) -------------------------------------------------------------*/
-
-/*
- * The extents in a file ("-": standard input): a line each, "OFFSET LENGTH" in
- * decimal or {"offset":N,"length":N}; ascending, without overlap; the last
- * line ends like the others, so that a list cut off is noticed.
- */
-struct cli_changed;
-struct cli_changed *cli_changed_open(const char *path, struct err *err);
-void cli_changed_close(struct cli_changed *c);
-struct extent_source cli_changed_source(struct cli_changed *c);
-
-/* --- text (cli_size.c, cli_escape.c, cli_table.c) -----------------------------------------*/
-
-/* Parse "512M", "1.5GiB", "100KB" to bytes; a rate may end with "/s". */
-int cli_size_parse(const char *s, uint64_t *ret, struct err *err);
-int cli_rate_parse(const char *s, uint64_t *ret, struct err *err);
-/* Each writes at most cap bytes with the NUL and returns dst. */
-const char *cli_size_text(char *dst, size_t cap, double bytes);   /* 1.23 GiB */
-const char *cli_rate_text(char *dst, size_t cap, double rate);    /* 1.23 GiB/s */
-const char *cli_duration_text(char *dst, size_t cap, int64_t ns); /* 1h02m03s */
-const char *cli_count_text(char *dst, size_t cap, uint64_t n);    /* 1,234,567 */
-const char *cli_time_text(char *dst, size_t cap, int64_t t_ns);   /* local time */
-#define CLI_TEXT_MAX 48 /* room that is enough for each of them */
-
-/*
- * Append raw bytes so that a terminal shows them and nothing else happens:
- * what is no valid UTF-8, controls, and characters that change the direction
- * of text become \xNN; a backslash is doubled.
- */
-void cli_escape(struct buf *out, const void *p, size_t len);
-/* The same for a string in an owned copy; never NULL. */
-char *cli_escaped(const char *s);
-/* Return true when len bytes are valid UTF-8 (RFC 3629). */
-bool cli_utf8_valid(const void *p, size_t len);
-/* How many columns of a terminal escaped text takes. */
-size_t cli_text_width(const char *s);
-
-/* Rows of escaped cells, printed with aligned columns. */
-struct cli_table;
-struct cli_table *cli_table_new(const char *const *heads, const char *align);
-void cli_table_cell(struct cli_table *t, const char *text);
-void cli_table_print(struct cli_table *t); /* prints and frees */
-
-/* True when stdout (or stderr) is a terminal and NO_COLOR is not set. */
-bool cli_colour(int fd);
-
-/* --- JSON (cli_json.c) --------------------------------------------------------------------*/
-
-/* Print one object on a line of stdout and drop the reference. */
-void cli_json_print(json_t *o);
-/* A string of raw bytes: exact when valid UTF-8, else escaped. */
-json_t *cli_json_text(const char *s);
-/* Set key to the raw bytes; when no UTF-8, also key_base64 to the exact ones. */
-void cli_json_set_bytes(json_t *o, const char *key, const char *p, size_t len);
-/* A time as RFC 3339 in UTC with ns. */
-json_t *cli_json_time(int64_t t_ns);
-json_t *cli_json_strings(const char *const *v, size_t n);
-/* A snapshot as `snapshots --json` shows it. */
-json_t *cli_json_snapshot(const struct store_snapshot *sn);
-
-/* --- entries of a catalog (cli_entry.c) ---------------------------------------------------*/
-
-struct fmt_entry;
-/* "file", "directory", "symlink", ... */
-const char *cli_entry_type(const struct fmt_entry *e);
-uint64_t cli_entry_size(const struct fmt_entry *e);
-/* Append a line: the path, with mode, owner, size and time before when full. */
-void cli_entry_text(struct buf *out, const char *path,
-    const struct fmt_entry *e, bool full);
-/* Set the keys that describe an entry. */
-void cli_entry_json(json_t *o, const char *path, const struct fmt_entry *e);
-/* What differs between two: 'T' type, 'M' content, 'U' metadata, 0 nothing. */
-char cli_entry_compare(const struct fmt_entry *a, const struct fmt_entry *b);
 
 /* --- progress (cli_progress.c) --------------------------------------------------------------*/
 

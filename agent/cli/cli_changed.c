@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_repo.h"
+#include "agent/cli/cli_text.h"
 #include "repo/base/mem.h"
 
 struct cli_changed {

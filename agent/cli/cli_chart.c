@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/cli/cli_bench.h"
+#include "agent/cli/cli_text.h"
 
 /* Geometry, in pixels of the picture. */
 #define WIDTH 920

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_text.h"
 #include "repo/format/fmt_entry.h"
 
 static const struct { const char *name; char letter; } types[] = {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_text.h"
 #include "repo/base/log.h"
 
 enum cli_exit cli_exit_code(const struct err *err, enum cli_where where)

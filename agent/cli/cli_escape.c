@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_text.h"
 
 /*
  * Decode one character of at most len bytes (RFC 3629: no long forms, no

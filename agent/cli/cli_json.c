@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_text.h"
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 

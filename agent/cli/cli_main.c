@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "repo/crypto/crypto.h"
 
@@ -79,26 +80,34 @@ static const struct cli_verb *verb_of(int argc, char **argv, int *ret_words)
 	return strchr(argv[2], ' ') == NULL ? cli_verb_find(two) : NULL;
 }
 
-static int unknown_verb(const char *word)
+/* Say that there is no such verb, and which there are in a group like "key". */
+static int unknown_verb(int argc, char **argv)
 {
-	char *text = cli_escaped(word);
-	size_t n = strlen(word);
+	char *first = cli_escaped(argv[1]);
+	char *second = argc > 2 && argv[2][0] != '-' ? cli_escaped(argv[2]) :
+	    NULL;
+	size_t n = strlen(argv[1]);
 	bool group = false;
 
 	fprintf(stderr, "wherry: ");
 	for (size_t i = 0; cli_verbs[i]->name != NULL; i++) {
 		const char *name = cli_verbs[i]->name;
 
-		if (strncmp(name, word, n) != 0 || name[n] != ' ')
+		if (strncmp(name, argv[1], n) != 0 || name[n] != ' ')
 			continue;
-		fprintf(stderr, "%s%s", group ? ", " :
-		    "a second word is missing: ", name);
+		if (!group && second != NULL)
+			fprintf(stderr, "there is no verb '%s %s', but ",
+			    first, second);
+		else if (!group)
+			fprintf(stderr, "a second word is missing: ");
+		fprintf(stderr, "%s%s", group ? ", " : "", name);
 		group = true;
 	}
 	if (!group)
-		fprintf(stderr, "there is no verb '%s'", text);
+		fprintf(stderr, "there is no verb '%s'", first);
 	fprintf(stderr, "\nTry 'wherry --help'.\n");
-	free(text);
+	free(second);
+	free(first);
 	return CLI_USAGE;
 }
 
@@ -149,7 +158,7 @@ int cli_main(int argc, char **argv)
 	if (strcmp(argv[1], "--version") == 0)
 		words = 1;
 	if (verb == NULL)
-		return unknown_verb(argv[1]);
+		return unknown_verb(argc, argv);
 	cli_signals_init();
 	if (crypto_init(&err) < 0) {
 		fprintf(stderr, "wherry: cannot start: %s (look at the "

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_text.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/mem.h"
 
@@ -16,9 +17,13 @@
 
 #define AT(field) offsetof(struct cli, field)
 
-static const struct cli_option talk_options[] = {
+static const struct cli_option help_options[] = {
 	{ "help", 'h', NULL, "Show this help", CLI_HELP, 0 },
 	{ "usage", 0, NULL, "Show the options in short", CLI_SYNOPSIS, 0 },
+	{ NULL, 0, NULL, NULL, 0, 0 },
+};
+
+static const struct cli_option talk_options[] = {
 	{ "profile", 0, "NAME", "Take options from ~/.config/wherry/NAME.conf, "
 	    "a line each: the long name, '=' and the value", CLI_TEXT,
 	    AT(profile) },
@@ -110,7 +115,8 @@ static const struct {
 	{ CLI_G_ENGINE, engine_options, "Work:" },
 	{ CLI_G_PROGRESS, progress_options, "Progress:" },
 	{ CLI_G_JSON, json_options, "Output for programs:" },
-	{ CLI_G_TALK, talk_options, "Every verb:" },
+	{ CLI_G_TALK, talk_options, "Messages:" },
+	{ CLI_G_HELP, help_options, "Help:" },
 };
 #define NGROUPS (sizeof(groups) / sizeof(groups[0]))
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_text.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/clock.h"
 

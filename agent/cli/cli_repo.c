@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_repo.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/mem.h"
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_repo.h"
 #include "repo/base/cleanup.h"
 #include "repo/crypto/crypto.h"
 

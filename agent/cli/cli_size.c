@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_text.h"
 
 static const char letters[] = "KMGTP";
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_text.h"
 #include "repo/base/mem.h"
 
 struct cli_table {

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_repo.h"
+#include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "agent/engine/backup.h"
 
@@ -365,7 +367,7 @@ const struct cli_verb cli_cmd_backup = {
 	    "wherry backup --device /dev/vg0/data --volume data\n"
 	    "pg_dump shop | wherry backup --stdin-name shop.sql",
 	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_UPLOAD |
-	    CLI_G_ENGINE | CLI_G_PROGRESS | CLI_G_TALK,
+	    CLI_G_ENGINE | CLI_G_PROGRESS | CLI_G_TALK | CLI_G_HELP,
 	.options = options,
 	.opts_size = sizeof(struct opts),
 	.max_args = -1,

@@ -6,6 +6,7 @@
 
 #include "agent/cli/cli.h"
 #include "agent/cli/cli_bench.h"
+#include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 
 #define DEFAULT_SIZE (256u << 20)
@@ -294,7 +295,7 @@ const struct cli_verb cli_cmd_bench = {
 	    "\"unique_bytes\",\"compressed_bytes\"}",
 	.examples = "wherry bench\n"
 	    "wherry bench /srv/data --size 2G --html bench.html",
-	.groups = CLI_G_JSON | CLI_G_TALK,
+	.groups = CLI_G_JSON | CLI_G_TALK | CLI_G_HELP,
 	.options = options,
 	.opts_size = sizeof(struct opts),
 	.max_args = -1,

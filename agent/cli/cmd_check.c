@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_repo.h"
+#include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "agent/engine/query.h"
 #include "repo/base/bytes.h"
@@ -179,7 +181,7 @@ const struct cli_verb cli_cmd_check = {
 	.examples = "wherry check\n"
 	    "wherry check --read-data=5%",
 	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_ENGINE |
-	    CLI_G_PROGRESS | CLI_G_TALK,
+	    CLI_G_PROGRESS | CLI_G_TALK | CLI_G_HELP,
 	.options = options,
 	.opts_size = sizeof(struct opts),
 	.run = run,

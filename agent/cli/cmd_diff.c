@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_repo.h"
+#include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "agent/engine/query.h"
 #include "repo/base/cleanup.h"
@@ -158,7 +160,7 @@ const struct cli_verb cli_cmd_diff = {
 	    "\"added_bytes\",\"removed_bytes\"}",
 	.examples = "wherry diff @2026-11-01 latest\n"
 	    "wherry diff 3f2a91c0 81b0e2d4 etc",
-	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_TALK,
+	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_TALK | CLI_G_HELP,
 	.options = options,
 	.opts_size = sizeof(struct opts),
 	.min_args = 2,

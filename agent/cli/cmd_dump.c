@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_repo.h"
 #include "agent/cli/cli_verbs.h"
 #include "agent/engine/restore.h"
 
@@ -38,7 +39,7 @@ const struct cli_verb cli_cmd_dump = {
 	.examples = "wherry dump latest:etc/fstab\n"
 	    "wherry dump latest:home/anna | tar -C /tmp -x\n"
 	    "wherry dump latest@data | cmp - /dev/vg0/data",
-	.groups = CLI_G_REPO | CLI_G_SECRET | CLI_G_ENGINE | CLI_G_TALK,
+	.groups = CLI_G_REPO | CLI_G_SECRET | CLI_G_ENGINE | CLI_G_TALK | CLI_G_HELP,
 	.min_args = 1,
 	.max_args = 1,
 	.run = run,

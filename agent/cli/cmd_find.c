@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_repo.h"
+#include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "agent/engine/query.h"
 #include "repo/format/fmt_entry.h"
@@ -161,7 +163,7 @@ const struct cli_verb cli_cmd_find = {
 	.examples = "wherry find '*.sql'\n"
 	    "wherry find -l -s latest 'home/*/.ssh/id_*'",
 	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_FILTER |
-	    CLI_G_TALK,
+	    CLI_G_TALK | CLI_G_HELP,
 	.options = options,
 	.opts_size = sizeof(struct opts),
 	.min_args = 1,

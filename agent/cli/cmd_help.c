@@ -67,7 +67,7 @@ const struct cli_verb cli_cmd_help = {
 	.summary = "Show help",
 	.text = "Lists the verbs, or shows the help of one.",
 	.examples = "wherry help backup\nwherry help key add",
-	.groups = CLI_G_TALK,
+	.groups = CLI_G_HELP,
 	.max_args = 2,
 	.words = CLI_W_VERB,
 	.run = run_help,
@@ -78,16 +78,14 @@ const struct cli_verb cli_cmd_help = {
 struct man_opts { bool list; };
 
 static const struct cli_option man_options[] = {
-	{ "list", 0, NULL, "List the names of all pages", CLI_FLAG,
+	{ "list", 0, NULL, "List the verbs as pages are named", CLI_FLAG,
 	    offsetof(struct man_opts, list) },
 	{ NULL, 0, NULL, NULL, 0, 0 },
 };
 
 static int list_pages(void)
 {
-	printf("wherry\n");
 	for (size_t i = 0; cli_verbs[i]->name != NULL; i++) {
-		printf("wherry-");
 		for (const char *p = cli_verbs[i]->name; *p != '\0'; p++)
 			putchar(*p == ' ' ? '-' : *p);
 		putchar('\n');
@@ -120,8 +118,8 @@ const struct cli_verb cli_cmd_man = {
 	.summary = "Print a man page",
 	.text = "Prints the page of a verb, or wherry(1), as troff for man.",
 	.examples = "wherry man backup | man -l -\n"
-	    "for p in $(wherry man --list); do wherry man $p >$p.1; done",
-	.groups = CLI_G_TALK,
+	    "for v in $(wherry man --list); do wherry man $v >wherry-$v.1; done",
+	.groups = CLI_G_HELP,
 	.options = man_options,
 	.opts_size = sizeof(struct man_opts),
 	.max_args = 2,
@@ -150,7 +148,7 @@ const struct cli_verb cli_cmd_completion = {
 	    "options.",
 	.examples = "source <(wherry completion bash)\n"
 	    "wherry completion fish >~/.config/fish/completions/wherry.fish",
-	.groups = CLI_G_TALK,
+	.groups = CLI_G_HELP,
 	.min_args = 1,
 	.max_args = 1,
 	.words = CLI_W_SHELL,

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_repo.h"
+#include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "chunker/chunker.h"
 #include "repo/base/bytes.h"
@@ -173,7 +175,8 @@ const struct cli_verb cli_cmd_init = {
 	.examples = "wherry init --repo /mnt/backup/repo\n"
 	    "WHERRY_PASSWORD_FILE=/etc/wherry/pass wherry init -r /mnt/repo "
 	    "--label root",
-	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_NEW | CLI_G_UPLOAD | CLI_G_TALK,
+	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_NEW | CLI_G_UPLOAD |
+	    CLI_G_TALK | CLI_G_HELP,
 	.options = options,
 	.opts_size = sizeof(struct opts),
 	.run = run,

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_repo.h"
+#include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "repo/base/mem.h"
 
@@ -102,7 +104,7 @@ const struct cli_verb cli_cmd_key_list = {
 	    "\"domain\",\"created_time\",\n   \"passphrases\","
 	    "\"key_files\",\"removed\",\"own\"}  for each",
 	.examples = "wherry key list",
-	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_TALK,
+	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_TALK | CLI_G_HELP,
 	.run = run_list,
 };
 
@@ -247,7 +249,7 @@ const struct cli_verb cli_cmd_key_add = {
 	    "wherry key add --read --label auditor --new-password-file "
 	    "pass.txt",
 	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_UPLOAD |
-	    CLI_G_TALK,
+	    CLI_G_TALK | CLI_G_HELP,
 	.options = add_options,
 	.opts_size = sizeof(struct add_opts),
 	.run = run_add,
@@ -310,7 +312,7 @@ const struct cli_verb cli_cmd_key_passwd = {
 	    "wherry key passwd --password-file old.txt --new-password-file "
 	    "new.txt",
 	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_UPLOAD |
-	    CLI_G_TALK,
+	    CLI_G_TALK | CLI_G_HELP,
 	.options = passwd_options,
 	.opts_size = sizeof(struct passwd_opts),
 	.run = run_passwd,

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_repo.h"
+#include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "agent/engine/query.h"
 #include "repo/base/mem.h"
@@ -170,7 +172,7 @@ const struct cli_verb cli_cmd_ls = {
 	.examples = "wherry ls latest\n"
 	    "wherry ls -l 3f2a91c0:etc\n"
 	    "wherry ls -R --json latest@data | jq -r .path",
-	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_TALK,
+	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_TALK | CLI_G_HELP,
 	.options = options,
 	.opts_size = sizeof(struct opts),
 	.min_args = 1,

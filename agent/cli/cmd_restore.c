@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_repo.h"
+#include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "agent/engine/restore.h"
 #include "repo/base/cleanup.h"
@@ -242,7 +244,7 @@ const struct cli_verb cli_cmd_restore = {
 	    "wherry restore 3f2a91c0:home/anna --target ~/old\n"
 	    "wherry restore latest@data --target /dev/vg0/data --in-place",
 	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_ENGINE |
-	    CLI_G_PROGRESS | CLI_G_TALK,
+	    CLI_G_PROGRESS | CLI_G_TALK | CLI_G_HELP,
 	.options = options,
 	.opts_size = sizeof(struct opts),
 	.min_args = 1,

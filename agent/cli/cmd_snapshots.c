@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_repo.h"
+#include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 
 struct opts { unsigned latest; };
@@ -124,7 +126,7 @@ const struct cli_verb cli_cmd_snapshots = {
 	    "wherry snapshots --tag daily --latest 3\n"
 	    "wherry snapshots --json | jq -r .id",
 	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_FILTER |
-	    CLI_G_TALK,
+	    CLI_G_TALK | CLI_G_HELP,
 	.options = options,
 	.opts_size = sizeof(struct opts),
 	.run = run,

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_repo.h"
+#include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 
 struct opts { bool snapshots; };
@@ -155,7 +157,7 @@ const struct cli_verb cli_cmd_stats = {
 	    "\"plain_bytes\",\"sealed_bytes\"},\"catalog\":{...},\n   "
 	    "\"state\":{...},\"snapshots\",\"restore_bytes\"}",
 	.examples = "wherry stats\nwherry stats --snapshots",
-	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_TALK,
+	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_TALK | CLI_G_HELP,
 	.options = options,
 	.opts_size = sizeof(struct opts),
 	.run = run,

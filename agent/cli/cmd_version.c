@@ -4,6 +4,7 @@
 #include <zstd.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "chunker/chunker.h"
 
@@ -56,6 +57,6 @@ const struct cli_verb cli_cmd_version = {
 	.json = "  {\"version\",\"zstd\",\"libsodium\",\"openssl\","
 	    "\"jansson\",\"chunker\"}",
 	.examples = "wherry version",
-	.groups = CLI_G_JSON | CLI_G_TALK,
+	.groups = CLI_G_JSON | CLI_G_HELP,
 	.run = run,
 };

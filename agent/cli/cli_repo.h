@@ -1,0 +1,88 @@
+#ifndef AGENT_CLI_CLI_REPO_H
+#define AGENT_CLI_CLI_REPO_H
+
+#include "agent/cli/cli.h"
+#include "repo/base/extent.h"
+#include "repo/store/store.h"
+
+/* --- repository (cli_repo.c, cli_secret.c) -----------------------------------------*/
+
+struct cli_repo {
+	struct store *store;
+	struct engine *engine; /* NULL unless asked for */
+};
+
+/*
+ * Open what --repo and its like name.  rights: enum store_right that `what`
+ * needs ("back up"); flags: enum cli_open, or-ed.
+ * Return CLI_OK, or an exit code after printing why.
+ */
+enum cli_open { CLI_OPEN_WRITE = 1, CLI_OPEN_ENGINE = 2 };
+int cli_repo_open(struct cli *cli, unsigned rights, const char *what,
+    unsigned flags, struct cli_repo *ret);
+void cli_repo_close(struct cli_repo *r);
+
+/* The URL, or NULL after printing that there is none. */
+const char *cli_repo_url(struct cli *cli);
+
+/* The stack of backends for the URL.  Return it or NULL with err. */
+struct backend *cli_backend_open(struct cli *cli, const char *url, bool create,
+    bool write, struct err *err);
+
+/* The budget for repositories with such chunks, by --memory and --cpus. */
+int cli_budget(const struct cli *cli, uint32_t max_chunk,
+    struct engine_budget *ret, struct err *err);
+
+/*
+ * Find the snapshot of "SPEC" or "SPEC:PATH".  *ret_path points into text, or
+ * is "" without a path.  Return as store_snapshot_find.
+ */
+int cli_snapshot_find(struct store *st, const char *text,
+    struct store_snapshot **ret_sn, const char **ret_path, struct err *err);
+
+/*
+ * The n-th way (from 0) to split SPEC:PATH: the length of SPEC, and the path.
+ * Return false when there are no more.
+ */
+bool cli_spec_split(const char *text, unsigned n, size_t *ret_len,
+    const char **ret_path);
+
+/* Return true when --host, --tag and --volume let the snapshot pass. */
+bool cli_filter_match(const struct cli *cli, const struct store_snapshot *sn);
+
+/* Read snapshots that pass the filter, newest last; free with the other. */
+struct cli_snapshots { struct store_snapshot **v; size_t n; size_t bad; };
+int cli_snapshots_read(struct cli *cli, struct store *st,
+    struct cli_snapshots *ret, struct err *err);
+void cli_snapshots_release(struct cli_snapshots *s);
+
+/* A passphrase or key line in secret memory; free with cli_secret_free. */
+char *cli_secret_from_file(const char *path, struct err *err);
+char *cli_secret_from_command(const char *command, struct err *err);
+/* Ask at the terminal with echo off; twice when it is a new one. */
+char *cli_secret_from_terminal(const char *prompt, bool twice, struct err *err);
+/* By --password-file, the environment, or the terminal. */
+char *cli_secret_passphrase(const struct cli *cli, bool fresh, struct err *err);
+void cli_secret_free(char *s);
+/*
+ * Make a file of mode 0400 for a new key; an existing one is class EXISTS.
+ * Return its descriptor or -1.  It is made before the key is, for a key that
+ * cannot be written down is lost.
+ */
+int cli_secret_make_file(const char *path, struct err *err);
+int cli_secret_write_key(int fd, const char *path, const char *line,
+    struct err *err);
+
+/* --- input (cli_changed.c) -------------------------------------------------------------*/
+
+/*
+ * The extents in a file ("-": standard input): a line each, "OFFSET LENGTH" in
+ * decimal or {"offset":N,"length":N}; ascending, without overlap; the last
+ * line ends like the others, so that a list cut off is noticed.
+ */
+struct cli_changed;
+struct cli_changed *cli_changed_open(const char *path, struct err *err);
+void cli_changed_close(struct cli_changed *c);
+struct extent_source cli_changed_source(struct cli_changed *c);
+
+#endif
