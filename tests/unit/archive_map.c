@@ -283,6 +283,57 @@ static void carrying_pages_makes_the_map_of_writing_all(void **arg)
 	assert_true(added * 20 < all);
 }
 
+/*
+ * A leaf that ends a page of level 1 begins elsewhere: the page goes on, while
+ * the old map's next page of level 1 begins.  It may not be carried then.
+ */
+static void a_page_is_not_carried_into_an_open_one(void **arg)
+{
+	struct world_pages w = { 0 };
+	struct runs old = random_runs(1200000);
+	struct archive_ref ref = write_runs(&w, &old);
+	struct fmt_page_reader rd;
+	uint64_t ends[64];
+	size_t n = 0;
+
+	(void)arg;
+	fmt_page_reader_init(&rd);
+	for (size_t i = 0; i < w.cap && n < 4; i++) {
+		struct world_page *p = &w.slot[i];
+		struct fmt_child child;
+		struct err err = ERR_INIT;
+
+		if (p->p == NULL || p->p[1] != 1)
+			continue;
+		OK(fmt_page_open(&rd, p->p, p->len, FMT_PAGE_MAP, NULL, &err));
+		while (fmt_child_next(&rd, &child, &err) == 0)
+			ends[n] = child.off;
+		n++;
+	}
+	fmt_page_reader_release(&rd);
+	assert_int_equal(ref.level, 2);
+	assert_true(n > 1);
+	for (size_t i = 0; i < n; i++) {
+		struct archive_ref a, b;
+		struct edit edit;
+		struct runs now;
+		uint64_t off = 0, added;
+		size_t at = 0;
+
+		while (off + old.v[at].len < ends[i])
+			off += old.v[at++].len;
+		random_edit(&old, &edit, at);
+		a = write_edits(&w, &old, &ref, &edit, 1, &added);
+		now = apply(&old, &edit, 1);
+		b = write_runs(&w, &now);
+		assert_ref_equal(&a, &b);
+		free(now.v);
+		world_forget();
+	}
+	free(old.v);
+	world_release(&w);
+}
+
 static void what_is_unchanged_is_carried_at_the_highest_level(void **arg)
 {
 	struct world_pages w = { 0 };
@@ -292,12 +343,13 @@ static void what_is_unchanged_is_carried_at_the_highest_level(void **arg)
 
 	(void)arg;
 	world_old(&w);
-	w.gets = 0;
+	w.gets = w.puts = 0;
 	again = write_edits(&w, &r, &ref, NULL, 0, &added);
 	assert_ref_equal(&ref, &again);
 	assert_int_equal(world_fresh(&w), 0);
 	/* Only the way down the right edge is read, twice at most. */
 	assert_in_range(w.gets, 1, 2 * (ref.level + 2));
+	assert_in_range(w.puts, 1, ref.level + 1);
 	free(r.v);
 	world_release(&w);
 }
@@ -505,6 +557,7 @@ int main(void)
 		cmocka_unit_test(a_map_gives_back_its_runs),
 		cmocka_unit_test(seek_goes_before_the_run_that_holds_the_byte),
 		cmocka_unit_test(carrying_pages_makes_the_map_of_writing_all),
+		cmocka_unit_test(a_page_is_not_carried_into_an_open_one),
 		cmocka_unit_test(
 		    what_is_unchanged_is_carried_at_the_highest_level),
 		cmocka_unit_test(a_map_may_grow_and_shrink),

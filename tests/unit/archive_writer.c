@@ -186,6 +186,32 @@ static void same_content_makes_the_same_roots(void **arg)
 	world_forget();
 }
 
+/* A tree that ends where a page ends has no page above that has one child. */
+static void a_root_has_more_than_one_child(void **arg)
+{
+	struct world_pages w = { 0 };
+	struct archive_io io = world_io(&w);
+	struct tree t = random_tree(3000);
+	struct err err = ERR_INIT;
+	struct archive_tree_writer *tw = archive_tree_begin(&io, world_key, &err);
+	struct roots r;
+	size_t n = 0;
+
+	(void)arg;
+	do
+		add_item(tw, &t.v[n++]);
+	while (!archive_tree_at_cut(tw));
+	archive_tree_free(tw);
+	assert_in_range(n, 2, t.n - 1);
+	t.n = n;
+	r = write_tree(&w, &t);
+	assert_int_equal(r.cat.level, 0);
+	assert_int_equal(r.cat.entries, n);
+	free(t.v);
+	world_release(&w);
+	world_forget();
+}
+
 static void carrying_leaves_makes_the_tree_of_writing_all(void **arg)
 {
 	struct world_pages w = { 0 };
@@ -376,15 +402,13 @@ static void a_thousand_levels_of_the_longest_names_fit(void **arg)
 		name[snprintf(name, sizeof(name), "%zu", i)] = 'n';
 		path[i] = comp(name, sizeof(name));
 		tree_push(&t, path, i, path[i], FMT_DIRECTORY);
-		if (i > 990) {
-			for (int k = 0; k < 3; k++)
-				tree_push(&t, path, i, random_name(), FMT_FILE);
-		}
 	}
+	for (int k = 0; k < 4000; k++)
+		tree_push(&t, path, 1000, random_name(), FMT_FILE);
 	tree_sort(&t);
 	r = write_tree(&w, &t);
 	assert_int_equal(r.cat.entries, t.n);
-	assert_in_range(r.cat.level, 2, 12);
+	assert_in_range(r.cat.level, 4, 12);
 	read_old(&w, &t, &r.state);
 	free(t.v);
 	world_release(&w);
@@ -535,6 +559,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_tree_has_empty_roots),
 		cmocka_unit_test(same_content_makes_the_same_roots),
+		cmocka_unit_test(a_root_has_more_than_one_child),
 		cmocka_unit_test(carrying_leaves_makes_the_tree_of_writing_all),
 		cmocka_unit_test(
 		    an_unchanged_tree_is_carried_whole_and_adds_no_page),
