@@ -249,6 +249,12 @@ static void stream_mode_is_looser_in_the_later_part_of_a_chunk(void **state)
 	p.threshold = low / CHUNKER_LOOSER;
 	assert_int_equal(chunker_init(&c, CHUNKER_STREAM, key, &p), 0);
 	assert_int_equal(chunker_next(&c, zero, sizeof(zero), false), p.max);
+	/* A product of more than 64 bits means: below every limit. */
+	p.threshold = (uint64_t)1 << 58;
+	assert_true(low >= p.threshold);
+	assert_int_equal(chunker_init(&c, CHUNKER_STREAM, key, &p), 0);
+	assert_int_equal(chunker_next(&c, zero, sizeof(zero), false),
+	    CHUNKER_TURN(p.avg));
 	/* A minimum beyond the turn: looser at once, but never below it. */
 	p.threshold = low;
 	p.min = 4000;
