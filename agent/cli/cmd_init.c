@@ -8,6 +8,7 @@
 #include "agent/cli/cli_verbs.h"
 #include "chunker/chunker.h"
 #include "repo/base/bytes.h"
+#include "repo/store/store_admin.h"
 
 struct opts {
 	uint64_t chunk_size, block_size;

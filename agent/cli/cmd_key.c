@@ -8,6 +8,7 @@
 #include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "repo/base/mem.h"
+#include "repo/store/store_admin.h"
 
 /* "write, read, admin" */
 static void rights_text(char *dst, size_t cap, unsigned rights)

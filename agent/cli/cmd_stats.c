@@ -5,6 +5,7 @@
 #include "agent/cli/cli_repo.h"
 #include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
+#include "repo/store/store_check.h"
 
 struct opts { bool snapshots; };
 

@@ -3,6 +3,7 @@
 
 #include "agent/engine/engine.h"
 #include "repo/archive/archive.h"
+#include "repo/store/store_check.h"
 
 /*
  * What is in snapshots, without restoring.  Each call opens its own worker and

@@ -8,6 +8,7 @@
 #include "repo/backend/backend.h"
 #include "repo/base/buf.h"
 #include "repo/base/err.h"
+#include "repo/store/store_snapshot.h"
 #include "repo/zip/zip.h"
 
 /*
@@ -17,11 +18,6 @@
  * An opened store may be used by any number of threads; what is for one
  * thread at a time says so.
  */
-
-#define STORE_ID_LEN 32
-#define STORE_KEY_LEN 32
-#define STORE_SLOT_LEN 8
-#define STORE_SESSION_MAX 48 /* a session's name with its NUL */
 
 enum store_right { STORE_WRITE = 1, STORE_READ = 2, STORE_ADMIN = 4 };
 enum store_kind { STORE_DATA = 1, STORE_CATALOG = 2, STORE_STATE = 3 };
@@ -38,15 +34,6 @@ struct store_secret {
 struct store_chunking {
 	uint32_t avg, min, max; /* bytes */
 	uint64_t threshold;
-};
-
-struct store_init_options {
-	struct store_chunking stream, block;
-	uint32_t pack_size;     /* bytes; 0: 16 MiB */
-	bool allow_weak_store;  /* accept a store without atomic creation */
-	const char *label;      /* of the first credential; NULL: "first" */
-	const char *domain;     /* its deduplication domain; NULL: "" */
-	size_t memory;          /* budget in bytes: bounds Argon2id; 0: 512 MiB */
 };
 
 /* What is known of an opened repository; borrowed from the store. */
@@ -70,16 +57,6 @@ struct store_options {
 };
 
 struct store;
-
-/*
- * Make a repository in be with one credential that has all rights, opened by
- * secret.  Everything is put before config, so that a half-made one is no
- * repository.  Class EXISTS when there is one already, UNSUPPORTED when the
- * store cannot create atomically and that was not allowed.  be stays the
- * caller's.  Return 0 or -1; ret_slot receives the slot's 16 hex.
- */
-int store_init(struct backend *be, const struct store_init_options *opt,
-    const struct store_secret *secret, char ret_slot[17], struct err *err);
 
 /*
  * Open the repository in be and take be over (also on failure).  Reads keys,
@@ -167,69 +144,6 @@ int store_blob_open(struct store *st, struct store_worker *w,
  */
 int store_get(struct store *st, struct store_worker *w, enum store_kind kind,
     const uint8_t id[STORE_ID_LEN], struct buf *ret_data, struct err *err);
-
-/* --- snapshots -------------------------------------------------------------------*/
-
-/* Top page of a map; see FORMAT.md 8.  An all-zero id: a map without entries. */
-struct store_ref {
-	uint8_t id[STORE_ID_LEN];
-	uint8_t level;
-	uint64_t entries;
-};
-
-enum store_content { STORE_TREE = 1, STORE_BLOCK = 2 };
-
-enum store_snapshot_flag {
-	STORE_INCOMPLETE = 1, STORE_INODES_IGNORED = 2, STORE_CTIME_IGNORED = 4,
-};
-
-struct store_strings { char **v; size_t n; };
-
-/* A decoded snapshot; owned by who got it (store_snapshot_free). */
-struct store_snapshot {
-	uint8_t slot[STORE_SLOT_LEN];
-	char session[STORE_SESSION_MAX];
-	char id[17];                 /* the 16 hex that people use */
-	bool checkpoint;
-	unsigned flags;              /* enum store_snapshot_flag */
-	enum store_content content;
-	uint8_t volume_hash[32];
-	char *domain;
-	int64_t start_ns, end_ns;
-	uint64_t counter;
-	uint8_t predecessor_hash[32];
-	char *predecessor, *parent;  /* sessions, "" when none */
-	uint64_t generation;
-	struct store_ref state;      /* or the block map's root */
-	uint64_t size;               /* bytes of the volume or of all files */
-	uint64_t entries;
-	/* What only the read right opens; all empty when `sealed`. */
-	bool sealed;
-	struct store_ref catalog;
-	char *volume, *host, *user, *program, *origin;
-	struct store_strings paths, tags;
-	uint64_t files, dirs, others, bytes_read, bytes_new, bytes_stored;
-};
-void store_snapshot_free(struct store_snapshot *sn); /* NULL is fine */
-
-/*
- * Call fn for every snapshot that exists (no note, no revocation), newest
- * last; checkpoints only when wanted.  fn may STEAL the snapshot by setting
- * *sn to NULL.  One that cannot be read or verified is told to bad (may be
- * NULL) with its key and passed over.  Return 0, fn's non-zero value, or -1.
- */
-int store_snapshots(struct store *st, bool checkpoints,
-    int (*fn)(void *ctx, struct store_snapshot **sn, struct err *err),
-    void (*bad)(void *ctx, const char *key, const struct err *why),
-    void *ctx, struct err *err);
-
-/*
- * Find the one that spec names: an id, a unique prefix of one, "latest",
- * "latest@VOLUME", "@2026-11-01T12:00[:SS][Z]" (the newest not after).
- * Return 0, or -1: NOTFOUND; USAGE when several match (they are listed).
- */
-int store_snapshot_find(struct store *st, const char *spec,
-    struct store_snapshot **ret_sn, struct err *err);
 
 /* --- writing -----------------------------------------------------------------------*/
 
@@ -332,73 +246,5 @@ struct store_session_stats {
 	uint64_t packs, segments;
 };
 void store_session_stats(struct store_session *s, struct store_session_stats *ret);
-
-/* --- credentials -----------------------------------------------------------------------*/
-
-struct store_key {
-	char slot[17];
-	unsigned rights;
-	const char *domain, *label; /* borrowed for the call of fn */
-	int64_t created_ns;
-	unsigned passphrases, key_files; /* wraps of each method */
-	bool ended, own;
-};
-
-int store_key_list(struct store *st,
-    int (*fn)(void *ctx, const struct store_key *key, struct err *err),
-    void *ctx, struct err *err);
-
-/*
- * Add a credential.  Needs admin.  With secret->passphrase it is wrapped by
- * that; else a key file's secret is drawn and its line written to ret_line
- * (at least 128 bytes).  ret_slot receives its slot.
- */
-int store_key_add(struct store *st, unsigned rights, const char *domain,
-    const char *label, const struct store_secret *secret, char ret_slot[17],
-    char *ret_line, struct err *err);
-
-/* Wrap the own slot's secret by a new passphrase and remove the other wraps. */
-int store_key_passwd(struct store *st, const struct store_secret *secret,
-    struct err *err);
-
-/* --- check ---------------------------------------------------------------------------------*/
-
-struct store_check_options {
-	unsigned read_percent; /* of the packs' bytes to read and verify, 0-100 */
-	bool (*cancelled)(void *ctx);  /* NULL: never */
-	void (*progress)(void *ctx, uint64_t done, uint64_t total); /* packs */
-	void *ctx;             /* of cancelled and progress */
-	unsigned threads;      /* jobs given to executor; 0: 1 */
-	struct store_executor executor; /* submit NULL: in the caller's thread */
-};
-
-struct store_check_result {
-	uint64_t packs, blobs, segments, snapshots;
-	uint64_t packs_read, bytes_read;
-	uint64_t damaged;   /* objects and blobs told to report */
-	uint64_t unindexed; /* packs that no segment names (space, no loss) */
-};
-
-/*
- * Look at every object: config, keys, segments (signature and all blocks),
- * packs (there, of the right size, directory equal to the index; with
- * read_percent every blob opened or, without the read right, checksummed),
- * snapshots.  Each damage is told to report with the object's key (and the
- * blob's id, or NULL).  report and progress are called by one thread at a
- * time.  Each job holds a worker, the longest blob and 2 MiB.  Return 0 when
- * the look was complete, whatever it found; -1 when it could not be.
- */
-int store_check(struct store *st, const struct store_check_options *opt,
-    void (*report)(void *ctx, const char *key, const uint8_t *id,
-        const char *what),
-    void *ctx, struct store_check_result *ret, struct err *err);
-
-/* Sizes of all that is stored, by listing and the index. */
-struct store_usage {
-	uint64_t objects, bytes;             /* in the store */
-	uint64_t packs, pack_bytes;
-	uint64_t blobs[4], sealed[4], plain[4]; /* by kind, from the index */
-};
-int store_usage(struct store *st, struct store_usage *ret, struct err *err);
 
 #endif

@@ -1,6 +1,7 @@
 #ifndef REPO_STORE_STORE_CHECK_INTERNAL_H
 #define REPO_STORE_STORE_CHECK_INTERNAL_H
 
+#include "repo/store/store_check.h"
 #include "repo/store/store_internal.h"
 
 /* What the files of check share. */

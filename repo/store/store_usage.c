@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "repo/base/mem.h"
+#include "repo/store/store_check.h"
 #include "repo/store/store_internal.h"
 
 static int count_object(void *ctx, const char *key,

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "repo/store/store_check.h"
 #include "tests/unit/store_data.h"
 
 /* Objects of a store, as listed. */

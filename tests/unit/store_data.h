@@ -12,6 +12,7 @@
 
 #include "repo/backend/backend.h"
 #include "repo/store/store.h"
+#include "repo/store/store_admin.h"
 
 /*
  * What the tests of the store share: a store in memory that outlives the

@@ -1,0 +1,55 @@
+#ifndef REPO_STORE_STORE_ADMIN_H
+#define REPO_STORE_STORE_ADMIN_H
+
+#include "repo/store/store.h"
+
+/* Making a repository, and its credentials. */
+
+struct store_init_options {
+	struct store_chunking stream, block;
+	uint32_t pack_size;     /* bytes; 0: 16 MiB */
+	bool allow_weak_store;  /* accept a store without atomic creation */
+	const char *label;      /* of the first credential; NULL: "first" */
+	const char *domain;     /* its deduplication domain; NULL: "" */
+	size_t memory;          /* budget in bytes: bounds Argon2id; 0: 512 MiB */
+};
+
+/*
+ * Make a repository in be with one credential that has all rights, opened by
+ * secret.  Everything is put before config, so that a half-made one is no
+ * repository.  Class EXISTS when there is one already, UNSUPPORTED when the
+ * store cannot create atomically and that was not allowed.  be stays the
+ * caller's.  Return 0 or -1; ret_slot receives the slot's 16 hex.
+ */
+int store_init(struct backend *be, const struct store_init_options *opt,
+    const struct store_secret *secret, char ret_slot[17], struct err *err);
+
+/* --- credentials ----------------------------------------------------------*/
+
+struct store_key {
+	char slot[17];
+	unsigned rights;
+	const char *domain, *label; /* borrowed for the call of fn */
+	int64_t created_ns;
+	unsigned passphrases, key_files; /* wraps of each method */
+	bool ended, own;
+};
+
+int store_key_list(struct store *st,
+    int (*fn)(void *ctx, const struct store_key *key, struct err *err),
+    void *ctx, struct err *err);
+
+/*
+ * Add a credential.  Needs admin.  With secret->passphrase it is wrapped by
+ * that; else a key file's secret is drawn and its line written to ret_line
+ * (at least 128 bytes).  ret_slot receives its slot.
+ */
+int store_key_add(struct store *st, unsigned rights, const char *domain,
+    const char *label, const struct store_secret *secret, char ret_slot[17],
+    char *ret_line, struct err *err);
+
+/* Wrap the own slot's secret by a new passphrase and remove the other wraps. */
+int store_key_passwd(struct store *st, const struct store_secret *secret,
+    struct err *err);
+
+#endif

@@ -1,0 +1,80 @@
+#ifndef REPO_STORE_STORE_SNAPSHOT_H
+#define REPO_STORE_STORE_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "repo/base/err.h"
+
+/* Snapshots as they are read. */
+
+#define STORE_ID_LEN 32
+#define STORE_KEY_LEN 32
+#define STORE_SLOT_LEN 8
+#define STORE_SESSION_MAX 48 /* a session's name with its NUL */
+
+struct store;
+
+/* Top page of a map; see FORMAT.md 8.  An all-zero id: a map without entries. */
+struct store_ref {
+	uint8_t id[STORE_ID_LEN];
+	uint8_t level;
+	uint64_t entries;
+};
+
+enum store_content { STORE_TREE = 1, STORE_BLOCK = 2 };
+
+enum store_snapshot_flag {
+	STORE_INCOMPLETE = 1, STORE_INODES_IGNORED = 2, STORE_CTIME_IGNORED = 4,
+};
+
+struct store_strings { char **v; size_t n; };
+
+/* A decoded snapshot; owned by who got it (store_snapshot_free). */
+struct store_snapshot {
+	uint8_t slot[STORE_SLOT_LEN];
+	char session[STORE_SESSION_MAX];
+	char id[17];                 /* the 16 hex that people use */
+	bool checkpoint;
+	unsigned flags;              /* enum store_snapshot_flag */
+	enum store_content content;
+	uint8_t volume_hash[32];
+	char *domain;
+	int64_t start_ns, end_ns;
+	uint64_t counter;
+	uint8_t predecessor_hash[32];
+	char *predecessor, *parent;  /* sessions, "" when none */
+	uint64_t generation;
+	struct store_ref state;      /* or the block map's root */
+	uint64_t size;               /* bytes of the volume or of all files */
+	uint64_t entries;
+	/* What only the read right opens; all empty when `sealed`. */
+	bool sealed;
+	struct store_ref catalog;
+	char *volume, *host, *user, *program, *origin;
+	struct store_strings paths, tags;
+	uint64_t files, dirs, others, bytes_read, bytes_new, bytes_stored;
+};
+void store_snapshot_free(struct store_snapshot *sn); /* NULL is fine */
+
+/*
+ * Call fn for every snapshot that exists (no note, no revocation), newest
+ * last; checkpoints only when wanted.  fn may STEAL the snapshot by setting
+ * *sn to NULL.  One that cannot be read or verified is told to bad (may be
+ * NULL) with its key and passed over.  Return 0, fn's non-zero value, or -1.
+ */
+int store_snapshots(struct store *st, bool checkpoints,
+    int (*fn)(void *ctx, struct store_snapshot **sn, struct err *err),
+    void (*bad)(void *ctx, const char *key, const struct err *why),
+    void *ctx, struct err *err);
+
+/*
+ * Find the one that spec names: an id, a unique prefix of one, "latest",
+ * "latest@VOLUME", "@2026-11-01T12:00[:SS][Z]" (the newest not after).
+ * Return 0, or -1: NOTFOUND; USAGE when several match (they are listed).
+ */
+int store_snapshot_find(struct store *st, const char *spec,
+    struct store_snapshot **ret_sn, struct err *err);
+
+#endif
