@@ -11,7 +11,8 @@
 
 void cli_json_print(json_t *o)
 {
-	CLEANUP_FREE char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	CLEANUP_FREE char *text = o ? json_dumps(o, JSON_COMPACT |
+	    JSON_REAL_PRECISION(9)) : NULL;
 
 	/* The setters fail only without memory, and leave an object short. */
 	if (text == NULL)

@@ -123,8 +123,9 @@ void cli_progress_line(char *dst, size_t cap, size_t width,
 		    cli_count_text(a, sizeof(a), m->files),
 		    cli_count_text(b, sizeof(b), m->files_total));
 	else
-		snprintf(text, sizeof(text), "  %s files",
-		    cli_count_text(a, sizeof(a), m->files));
+		snprintf(text, sizeof(text), "  %s file%s",
+		    cli_count_text(a, sizeof(a), m->files),
+		    m->files == 1 ? "" : "s");
 	append(dst, cap, width, text);
 	snprintf(text, sizeof(text), "  %s",
 	    cli_rate_text(a, sizeof(a), m->in));

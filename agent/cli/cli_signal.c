@@ -27,7 +27,7 @@ static void on_stop(int sig)
 	if (terminal_fd >= 0)
 		tcsetattr(terminal_fd, TCSANOW, &terminal_saved);
 	if (e == NULL || stops > 1) {
-		if (e != NULL)
+		if (e != NULL || terminal_fd >= 0)
 			say("\n");
 		_exit(CLI_INTERRUPTED);
 	}

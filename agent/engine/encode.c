@@ -61,6 +61,9 @@ static int entry_content(struct backup *b, struct item *it, struct fmt_content *
 	    (it->state.bits & FMT_STATE_CONTENT)) {
 		*ret = it->state.content;
 		it->size = ret->size;
+	} else if (it->content.kind == CONTENT_NONE && engine_cancelled(b->e)) {
+		/* Workers read nothing more then. */
+		return err_set(err, ERR_CANCELLED, "stopped on request");
 	} else if (it->content.kind == CONTENT_NONE) {
 		return err_set(err, ERR_BUG, "the content of %s was not read", it->name);
 	} else {
