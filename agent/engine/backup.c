@@ -6,6 +6,7 @@
 
 #include "agent/engine/backup_internal.h"
 #include "agent/engine/links.h"
+#include "agent/engine/stream.h"
 #include "repo/base/clock.h"
 #include "repo/base/mem.h"
 #include "repo/crypto/crypto.h"
@@ -507,6 +508,8 @@ static void release(struct backup *b)
 		mem_pages_free(b->storers[i].buf, b->storers[i].cap);
 	}
 	free(b->storers);
+	bundle_release(b);
+	stream_memory_free(b->stream_memory);
 	if (b->stream != NULL)
 		mem_wipe(b->stream, sizeof(*b->stream));
 	if (b->block != NULL)

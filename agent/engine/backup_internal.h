@@ -34,6 +34,9 @@
 /* Runs that a file's entry holds itself; more become a map of their own. */
 #define RUNS_MAX 256u
 
+/* Buffers of bundles kept for the next ones. */
+#define BUNDLE_SPARES 8u
+
 #define BATCH_ITEMS 64u
 /* Items between walk and encoding. */
 #define ITEMS_MAX 16384u
@@ -172,6 +175,9 @@ struct backup {
 
 	struct bundle *bundle;      /* being filled */
 	unsigned bundle_span;       /* items since it was begun */
+	uint8_t *bundle_spare[BUNDLE_SPARES]; /* buffers of stored ones; lock */
+	unsigned bundle_nspare;
+	struct stream_memory *stream_memory; /* of the last stream */
 	struct links *links;
 	struct item *big_first, **big_tail; /* large files wait their turn */
 	bool big_busy;
@@ -232,6 +238,7 @@ void merge_force(struct backup *b, struct item *it);
 void merge_group_unref(struct group *g);
 int bundle_step(struct backup *b, struct err *err);
 void bundle_unref(struct bundle *bd);
+void bundle_release(struct backup *b); /* the spare buffers */
 int encode_step(struct backup *b, struct err *err);
 
 /* backup_block.c: a block device or image, and a stream of bytes. */

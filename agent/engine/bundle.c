@@ -25,6 +25,38 @@ void bundle_unref(struct bundle *bd)
 	free(bd);
 }
 
+/*
+ * Buffers go round: given back to the system, each would be paged in anew,
+ * which costs as much as compressing a tenth of it.
+ */
+static uint8_t *buffer_get(struct backup *b)
+{
+	uint8_t *p = NULL;
+
+	pthread_mutex_lock(&b->lock);
+	if (b->bundle_nspare > 0)
+		p = b->bundle_spare[--b->bundle_nspare];
+	pthread_mutex_unlock(&b->lock);
+	return p != NULL ? p : malloc(BUNDLE_MAX);
+}
+
+static void buffer_put(struct backup *b, uint8_t *p)
+{
+	pthread_mutex_lock(&b->lock);
+	if (b->bundle_nspare < BUNDLE_SPARES) {
+		b->bundle_spare[b->bundle_nspare++] = p;
+		p = NULL;
+	}
+	pthread_mutex_unlock(&b->lock);
+	free(p);
+}
+
+void bundle_release(struct backup *b)
+{
+	while (b->bundle_nspare > 0)
+		free(b->bundle_spare[--b->bundle_nspare]);
+}
+
 static void store_bundle(struct pool_task *task, unsigned self)
 {
 	struct bundle *bd = (struct bundle *)((char *)task - offsetof(struct bundle, task));
@@ -34,7 +66,7 @@ static void store_bundle(struct pool_task *task, unsigned self)
 	if (!backup_failed(b) &&
 	    backup_put(b, self, STORE_DATA, bd->data, bd->len, bd->id, &err) < 0)
 		backup_fail(b, &err);
-	free(bd->data);
+	buffer_put(b, bd->data);
 	bd->data = NULL;
 	atomic_store_explicit(&bd->stored, true, memory_order_release);
 	backup_wake(b);
@@ -76,7 +108,7 @@ static int bundle_add(struct backup *b, struct item *it, struct err *err)
 		bd = mem_zalloc(sizeof(*bd), "a bundle of small files", err);
 		if (bd == NULL)
 			return -1;
-		bd->data = malloc(BUNDLE_MAX);
+		bd->data = buffer_get(b);
 		if (bd->data == NULL) {
 			free(bd);
 			return err_nomem(err, "a bundle of small files");

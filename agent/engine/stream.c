@@ -6,6 +6,7 @@
 
 #include "agent/engine/backup_internal.h"
 #include "agent/engine/stream.h"
+#include "repo/base/cleanup.h"
 #include "repo/base/mem.h"
 
 /*
@@ -24,7 +25,7 @@
 #define BUFFERS_MAX 16u
 #define SLOTS 128u
 
-enum buffer_state { BUFFER_FREE, BUFFER_READING, BUFFER_FULL, BUFFER_CUT };
+enum buffer_state { BUFFER_FREE, BUFFER_READING, BUFFER_CUT };
 
 struct buffer {
 	uint8_t *p;         /* hold, then READ_AREA bytes */
@@ -35,7 +36,7 @@ struct buffer {
 	/* What it is reading. */
 	uint64_t off;
 	size_t len;
-	bool first, last;   /* of a part of the source */
+	bool last;          /* of a part of the source */
 };
 
 /* One run of the result; a chunk is a task until it is stored. */
@@ -48,6 +49,17 @@ struct slot {
 	bool done, failed;
 };
 
+/*
+ * Buffers and I/O queue outlive a stream: there is one stream at a time, and
+ * paging them in for each file would cost as much as reading it.
+ */
+struct stream_memory {
+	size_t hold, area;
+	unsigned n;
+	uint8_t *p[BUFFERS_MAX];
+	struct io *io;
+};
+
 struct stream {
 	struct backup *b;
 	unsigned self;
@@ -55,6 +67,7 @@ struct stream {
 	int (*sink)(void *ctx, const struct fmt_run *run, struct err *err);
 	void *sink_ctx;
 	struct split split;
+	struct stream_memory *memory;
 	struct io *io;      /* NULL: a pipe */
 	struct buffer buffers[BUFFERS_MAX];
 	unsigned nbuffers, next_read, next_cut;
@@ -67,8 +80,7 @@ struct stream {
 	struct buffer *cutting;
 	/* The part being read ahead. */
 	uint64_t part_off, part_left;
-	bool part_first, ended;
-	/* A hole found by the reader, told when the cutter comes to it. */
+	bool ended;
 	size_t kept;        /* bytes in front of the next buffer's area */
 	struct stream_result *res;
 };
@@ -183,6 +195,21 @@ static int on_zero(void *ctx, uint64_t len, struct err *err)
 
 /* --- reading -----------------------------------------------------------------------*/
 
+static enum buffer_state state_of(struct stream *s, struct buffer *bf)
+{
+	pthread_mutex_lock(&s->lock);
+	enum buffer_state state = bf->state;
+	pthread_mutex_unlock(&s->lock);
+	return state;
+}
+
+static void set_state(struct stream *s, struct buffer *bf, enum buffer_state state)
+{
+	pthread_mutex_lock(&s->lock);
+	bf->state = state;
+	pthread_mutex_unlock(&s->lock);
+}
+
 static int pipe_fill(struct stream *s, struct buffer *bf, struct err *err)
 {
 	size_t got = 0;
@@ -215,7 +242,6 @@ static int next_piece(struct stream *s, uint64_t *ret_hole, struct err *err)
 		return 0;
 	if (s->ended)
 		return 1;
-	s->part_first = true;
 	if (s->src->next == NULL) {
 		s->ended = true;
 		s->part_off = 0;
@@ -248,8 +274,7 @@ static int start_read(struct stream *s, struct buffer *bf, struct err *err)
 		int r = s->ended ? 1 : 0;
 
 		if (r == 0) {
-			bf->state = BUFFER_READING;
-			bf->first = false;
+			set_state(s, bf, BUFFER_READING);
 			r = pipe_fill(s, bf, err) == 0 ? 0 : 2;
 		}
 		return r;
@@ -259,7 +284,7 @@ static int start_read(struct stream *s, struct buffer *bf, struct err *err)
 
 	if (r != 0)
 		return r;
-	bf->state = BUFFER_READING;
+	set_state(s, bf, BUFFER_READING);
 	bf->off = s->part_off;
 	if (hole > 0) {
 		bf->len = 0;
@@ -268,9 +293,7 @@ static int start_read(struct stream *s, struct buffer *bf, struct err *err)
 		return 0;
 	}
 	bf->len = s->part_left < s->area ? (size_t)s->part_left : s->area;
-	bf->first = s->part_first;
 	bf->last = bf->len == s->part_left;
-	s->part_first = false;
 	s->part_off += bf->len;
 	s->part_left -= bf->len;
 
@@ -284,19 +307,10 @@ static int start_read(struct stream *s, struct buffer *bf, struct err *err)
 	return io_start(s->io, &bf->op, err);
 }
 
-static bool buffer_free(struct stream *s, struct buffer *bf)
-{
-	pthread_mutex_lock(&s->lock);
-	bool is_free = bf->state == BUFFER_FREE;
-	pthread_mutex_unlock(&s->lock);
-	return is_free;
-}
-
 /* Start all reads that there are buffers for.  Reads go round the ring. */
 static int read_ahead(struct stream *s, struct err *err)
 {
-	/* One buffer stays back: the cutter copies its hold into the next. */
-	while (buffer_free(s, &s->buffers[s->next_read])) {
+	while (state_of(s, &s->buffers[s->next_read]) == BUFFER_FREE) {
 		int r = start_read(s, &s->buffers[s->next_read], err);
 
 		if (r != 0)
@@ -355,7 +369,7 @@ static int cut_buffer(struct stream *s, struct buffer *bf, struct err *err)
 		/* The next buffer's hold is its own: nothing stores from there. */
 		struct buffer *next = &s->buffers[(s->next_cut + 1) % s->nbuffers];
 
-		while (next->state == BUFFER_CUT && !buffer_free(s, next)) {
+		while (state_of(s, next) == BUFFER_CUT) {
 			progress(s);
 			if (retire(s, err) < 0)
 				return -1;
@@ -385,7 +399,7 @@ static int stream_run(struct stream *s, struct err *err)
 
 		struct buffer *bf = &s->buffers[s->next_cut];
 
-		if (bf->state != BUFFER_READING) {
+		if (state_of(s, bf) != BUFFER_READING) {
 			if (r == 1 || s->ended)
 				break;
 			progress(s);
@@ -446,6 +460,50 @@ static void drain(struct stream *s)
 	}
 }
 
+void stream_memory_free(struct stream_memory *m)
+{
+	if (m == NULL)
+		return;
+	io_free(m->io);
+	for (unsigned i = 0; i < m->n; i++)
+		mem_pages_free(m->p[i], m->hold + m->area);
+	free(m);
+}
+
+/* The last stream's memory where it fits, else new. */
+static struct stream_memory *take_memory(struct stream *s, struct err *err)
+{
+	struct backup *b = s->b;
+	struct stream_memory *m = STEAL_PTR(b->stream_memory);
+
+	if (m != NULL && m->hold == s->hold && m->area == s->area)
+		return m;
+	stream_memory_free(m);
+	m = mem_zalloc(sizeof(*m), "a stream", err);
+	if (m == NULL)
+		return NULL;
+	m->hold = s->hold;
+	m->area = s->area;
+
+	size_t each = s->hold + s->area;
+	size_t n = b->e->budget.read / 2 / each;
+
+	n = n < 3 ? 3 : n > BUFFERS_MAX ? BUFFERS_MAX : n;
+	for (; m->n < n; m->n++) {
+		m->p[m->n] = mem_pages(each, "a read buffer", err);
+		if (m->p[m->n] == NULL) {
+			stream_memory_free(m);
+			return NULL;
+		}
+	}
+	m->io = io_new(b->e->io, (unsigned)n, err);
+	if (m->io == NULL) {
+		stream_memory_free(m);
+		return NULL;
+	}
+	return m;
+}
+
 static int stream_open(struct stream *s, enum chunker_mode mode, struct err *err)
 {
 	struct backup *b = s->b;
@@ -464,18 +522,16 @@ static int stream_open(struct stream *s, enum chunker_mode mode, struct err *err
 	if (s->slots == NULL)
 		return -1;
 
-	size_t each = s->hold + s->area;
-	size_t n = b->e->budget.read / 2 / each;
+	struct stream_memory *m = take_memory(s, err);
 
-	n = n < 3 ? 3 : n > BUFFERS_MAX ? BUFFERS_MAX : n;
-	for (; s->nbuffers < n; s->nbuffers++) {
-		s->buffers[s->nbuffers].p = mem_pages(each, "a read buffer", err);
-		if (s->buffers[s->nbuffers].p == NULL)
-			return -1;
-	}
-	if (!s->src->pipe)
-		s->io = io_new(b->e->io, (unsigned)n, err);
-	return s->src->pipe || s->io != NULL ? 0 : -1;
+	if (m == NULL)
+		return -1;
+	s->memory = m;
+	s->nbuffers = m->n;
+	for (unsigned i = 0; i < m->n; i++)
+		s->buffers[i].p = m->p[i];
+	s->io = s->src->pipe ? NULL : m->io;
+	return 0;
 }
 
 int stream_store(struct backup *b, unsigned self, const struct stream_source *src,
@@ -498,9 +554,7 @@ int stream_store(struct backup *b, unsigned self, const struct stream_source *sr
 		r = stream_run(&s, err);
 		drain(&s);
 	}
-	io_free(s.io);
-	for (unsigned i = 0; i < s.nbuffers; i++)
-		mem_pages_free(s.buffers[i].p, s.hold + s.area);
+	b->stream_memory = s.memory;
 	free(s.slots);
 	pthread_cond_destroy(&s.done);
 	pthread_mutex_destroy(&s.lock);

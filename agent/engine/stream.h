@@ -41,4 +41,8 @@ void file_parts_init(struct file_parts *p, int fd, uint64_t size);
 int file_parts_next(void *parts, uint64_t *ret_off, uint64_t *ret_len,
     bool *ret_hole, struct err *err);
 
+/* Free what streams keep for each other; NULL is fine. */
+struct stream_memory;
+void stream_memory_free(struct stream_memory *m);
+
 #endif
