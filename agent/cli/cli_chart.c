@@ -26,7 +26,8 @@ static const char style[] =
     ".b{fill:#2563eb}.w{fill:#0f766e}.k{fill:#94a3b8}"
     ".l{stroke:#b91c1c;stroke-width:2}"
     ".s1{stroke:#2563eb}.s2{stroke:#c2570c}.d1{fill:#2563eb}.d2{fill:#c2570c}"
-    ".ln{fill:none;stroke-width:2}.da{stroke-dasharray:5 4}"
+    /* The first line is wider, to be seen where both run together. */
+    ".ln{fill:none;stroke-width:2}.ln.s1{stroke-width:5}.da{stroke-dasharray:5 4}"
     "@media(prefers-color-scheme:dark){text{fill:#e6eaee}.m{fill:#a3adb8}"
     ".bg{fill:#14181d}.g{stroke:#2b333c}.ax{stroke:#66727f}"
     ".b{fill:#60a5fa}.w{fill:#2dd4bf}.k{fill:#64748b}.l{stroke:#f87171}"
@@ -185,10 +186,10 @@ static void one_line(struct buf *out, const struct cli_bench *b, int y0,
 
 		if (c->mode == mode)
 			buf_printf(out, "<circle class=\"d%d\" cx=\"%.1f\" "
-			    "cy=\"%.1f\" r=\"3.5\"><title>%.1f %%</title>"
+			    "cy=\"%.1f\" r=\"%s\"><title>%.1f %%</title>"
 			    "</circle>\n", n, chart_x(b, c), y0 + CHART -
 			    CHART * percent(c, packed) / top,
-			    percent(c, packed));
+			    n == 1 ? "5" : "3", percent(c, packed));
 	}
 }
 

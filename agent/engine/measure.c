@@ -282,31 +282,56 @@ static int measure_cutting(struct bench *b, struct report *r, int64_t ns,
 	return ret;
 }
 
+/* Steps from all over the data, for what is too slow to see all of it. */
+static uint8_t *spread(const struct bench *b, struct err *err)
+{
+	uint8_t *p = mem_array(1, SLOW_LAP, "a buffer", err);
+	size_t n = SLOW_LAP / STEP;
+
+	for (size_t i = 0; p != NULL && i < n; i++)
+		memcpy(p + i * STEP, b->p + (b->len - STEP) / (n - 1) * i,
+		    STEP);
+	return p;
+}
+
+static int measure_level(struct bench *b, struct report *r, int level,
+    int64_t ns, struct err *err)
+{
+	const uint8_t *p = b->p;
+	size_t len = b->len;
+	uint8_t *part = NULL;
+	char name[48];
+
+	b->level = level;
+	if (level > 3 && len > SLOW_LAP) {
+		part = spread(b, err);
+		if (part == NULL)
+			return -1;
+		b->p = part;
+		b->len = SLOW_LAP;
+	}
+
+	double speed = time_stage(b, do_compress, ns);
+	double ratio = (double)b->len / (double)(b->packed ? b->packed : 1);
+
+	b->p = p;
+	b->len = len;
+	free(part);
+	if (level == 2)
+		r->cost += 1 / speed;
+	snprintf(name, sizeof(name), "zstd level %d", level);
+	return tell(r, ENGINE_STAGE_COMPRESS, name, speed, ratio, err);
+}
+
 static int measure_zstd(struct bench *b, struct report *r, int64_t ns,
     struct err *err)
 {
 	static const int levels[] = { 1, 2, 3, 9 };
-	size_t len = b->len;
 	int ret = 0;
 
 	for (size_t i = 0; ret == 0 && i < sizeof(levels) / sizeof(*levels);
-	    i++) {
-		char name[48];
-
-		b->level = levels[i];
-		/* The slow level sees a part. */
-		if (b->level > 3 && len > SLOW_LAP)
-			b->len = SLOW_LAP;
-
-		double speed = time_stage(b, do_compress, ns);
-
-		snprintf(name, sizeof(name), "zstd level %d", b->level);
-		ret = tell(r, ENGINE_STAGE_COMPRESS, name, speed,
-		    (double)b->len / (double)(b->packed ? b->packed : 1), err);
-		if (b->level == 2)
-			r->cost += 1 / speed;
-		b->len = len;
-	}
+	    i++)
+		ret = measure_level(b, r, levels[i], ns, err);
 	return ret;
 }
 
