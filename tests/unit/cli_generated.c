@@ -228,6 +228,22 @@ static void pages_have_all_sections_and_no_stray_commands(void **state)
 	}
 }
 
+static void text_is_never_a_command(void **state)
+{
+	const struct cli_verb v = {
+		.name = "odd", .summary = "s", .text = ".so x\n'br\n\nback\\slash",
+		.examples = ".sy rm\n",
+	};
+	struct buf b = BUF_INIT;
+
+	(void)state;
+	cli_man_page(&b, &v);
+	assert_true(holds(&b, "\n\\&.so x\n\\&\\(aqbr\n"));
+	assert_true(holds(&b, "\n\\&.sy rm\n"));
+	assert_true(holds(&b, "back\\eslash"));
+	buf_release(&b);
+}
+
 static void troff_takes_the_pages(void **state)
 {
 	const char *argv[] = { "sh", "-c", "command -v groff >/dev/null || "
@@ -306,6 +322,7 @@ int main(void)
 		cmocka_unit_test(bash_completes_verbs_options_and_values),
 		cmocka_unit_test(man_pages_know_every_option),
 		cmocka_unit_test(pages_have_all_sections_and_no_stray_commands),
+		cmocka_unit_test(text_is_never_a_command),
 		cmocka_unit_test(troff_takes_the_pages),
 		cmocka_unit_test(charts_are_well_formed),
 	};

@@ -111,6 +111,14 @@ static void wrong_arguments_are_usage_errors(void **state)
 	REFUSED("multiple of 4K", "init", "-r", "x", "--block-size", "65000");
 }
 
+static void the_percentage_may_be_left_out(void **state)
+{
+	(void)state;
+	REFUSED("no repository is named", "check", "--read-data");
+	REFUSED("no repository is named", "check", "--read-data=5%");
+	REFUSED("too many", "check", "--read-data", "5");
+}
+
 static void options_that_do_nothing_are_not_taken(void **state)
 {
 	(void)state;
@@ -406,6 +414,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(conflicts_are_usage_errors),
 		cmocka_unit_test(wrong_arguments_are_usage_errors),
+		cmocka_unit_test(the_percentage_may_be_left_out),
 		cmocka_unit_test(options_that_do_nothing_are_not_taken),
 		cmocka_unit_test(every_verb_has_help_with_an_example),
 		cmocka_unit_test(the_overview_names_every_verb),
