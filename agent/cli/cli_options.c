@@ -318,7 +318,8 @@ static void table_make(struct table *t, struct cli *cli,
 			.doc = o->help,
 		};
 	}
-	t->argp.options = t->argp_options;
+	/* glibc's help leaks what it makes of an empty table. */
+	t->argp.options = n > 0 ? t->argp_options : NULL;
 }
 
 /* The text around the options: what comes before, \v, what comes after. */

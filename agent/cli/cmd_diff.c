@@ -158,7 +158,7 @@ const struct cli_verb cli_cmd_diff = {
 	    "  {\"message_type\":\"summary\",\"added\",\"removed\","
 	    "\"modified\",\"type_changed\",\n   \"metadata_only\","
 	    "\"added_bytes\",\"removed_bytes\"}",
-	.examples = "wherry diff @2026-11-01 latest\n"
+	.examples = "wherry diff @2026-11-01T00:00 latest\n"
 	    "wherry diff 3f2a91c0 81b0e2d4 etc",
 	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_TALK | CLI_G_HELP,
 	.options = options,
