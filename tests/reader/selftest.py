@@ -7,6 +7,11 @@ import unittest
 sys.dont_write_bytecode = True
 
 import ciphers  # noqa: E402
+import maps  # noqa: E402
+import packs  # noqa: E402
+import pages  # noqa: E402
+from repository import Domain  # noqa: E402
+from verify import reed_solomon  # noqa: E402
 from wire import Cursor, Damage, put_var, var_size  # noqa: E402
 
 
@@ -128,6 +133,209 @@ class Numbers(unittest.TestCase):
         c = Cursor(put_var(1 << 62) + bytes(100), "test")
         with self.assertRaises(Damage):
             c.list(c.u8)
+
+
+DOMAIN = Domain(bytes(32), bytes(range(32)))
+
+
+def string(raw):
+    return put_var(len(raw)) + raw
+
+
+def directory(kept, *rest):
+    return b"\1" + put_var(kept) + put_var(len(rest)) + b"".join(
+        map(string, rest))
+
+
+def entry(name, type_=pages.FIFO, bits=0, tail=b""):
+    return b"\2" + string(name) + bytes([type_]) + put_var(bits) + \
+        put_var(0o644) + bytes(2) + bytes(4) + tail
+
+
+def leaf(count, *items, type_=pages.CATALOG):
+    return bytes([type_, 0]) + put_var(count) + b"".join(items)
+
+
+class Pages(unittest.TestCase):
+    def page(self, plain, map_type=pages.CATALOG):
+        return pages.Page(plain, DOMAIN, map_type, "test")
+
+    def refused(self, plain, map_type=pages.CATALOG):
+        with self.assertRaises(Damage):
+            self.page(plain, map_type)
+
+    def test_a_leaf(self):
+        p = self.page(leaf(2, directory(0), entry(b"", pages.DIR),
+                           directory(0, b"a"), entry(b"x")))
+        self.assertEqual([(e.path, e.name) for e in p.entries],
+                         [((), b""), ((b"a",), b"x")])
+
+    def test_counts_and_rests(self):
+        whole = leaf(1, directory(0), entry(b"x"))
+        self.page(whole)
+        self.refused(whole + b"\0")
+        self.refused(whole[:-1])
+        self.refused(leaf(0))
+        self.refused(leaf(2, directory(0), entry(b"x")))
+        self.refused(leaf(1, directory(0), entry(b"x"), directory(0, b"a")))
+        self.refused(whole, pages.STATE)
+
+    def test_directories(self):
+        self.refused(leaf(1, entry(b"x")))
+        self.refused(leaf(1, directory(1), entry(b"x")))
+        self.refused(leaf(1, directory(0, b"a"), directory(0, b"b"),
+                          entry(b"x")))
+        first = directory(0, b"a", b"b"), entry(b"x")
+        self.refused(leaf(2, *first, directory(2), entry(b"y")))
+        self.refused(leaf(2, *first, directory(0, b"a", b"b", b"c"),
+                          entry(b"y")))
+        self.page(leaf(2, *first, directory(2, b"c"), entry(b"y")))
+
+    def test_names(self):
+        for name in (b".", b"..", b"a/b", b"a\0b"):
+            self.refused(leaf(1, directory(0), entry(name)))
+            self.refused(leaf(1, directory(0, name), entry(b"x")))
+        self.refused(leaf(1, directory(0, b"a"), entry(b"", pages.DIR)))
+        self.refused(leaf(1, directory(0), entry(b"", pages.FIFO)))
+        self.page(leaf(1, directory(0), entry(b"...")))
+
+    def test_order(self):
+        names = sorted((b"%d" % i for i in range(9)), key=DOMAIN.h)
+        self.page(leaf(9, directory(0), *map(entry, names)))
+        names[3], names[4] = names[4], names[3]
+        self.refused(leaf(9, directory(0), *map(entry, names)))
+        self.refused(leaf(2, directory(0), entry(b"x"), entry(b"x")))
+
+    def test_bits(self):
+        def one(*how):
+            return leaf(1, directory(0), entry(b"x", *how))
+        self.page(one(pages.LINK, 16, string(b"to")))
+        self.refused(one(pages.LINK))
+        self.refused(one(pages.FIFO, 16, string(b"to")))
+        self.refused(one(pages.FIFO, 512))
+        self.page(one(pages.CHAR, 32, b"\1\3"))
+        self.refused(one(pages.CHAR))
+        self.page(one(pages.FILE, 64, b"\3\1abc"))
+        self.refused(one(pages.FILE))
+        self.page(one(pages.FILE, 256))
+        xattrs = [string(b"user.a") + string(b""), string(b"user.b") +
+                  string(b"value")]
+        self.page(one(pages.FIFO, 2, b"\2" + b"".join(xattrs)))
+        self.refused(one(pages.FIFO, 2, b"\2" + b"".join(xattrs[::-1])))
+        self.refused(one(pages.FIFO, 2, b"\0"))
+
+    def test_content(self):
+        def of(size, c):
+            return leaf(1, directory(0), entry(b"x", pages.FILE, 64,
+                                               put_var(size) + c))
+        some = b"\7" * 32
+        self.page(of(0, b"\0"))
+        self.page(of(9, b"\2" + some + put_var(20) + put_var(11)))
+        self.refused(of(9, b"\2" + some + put_var(20) + put_var(12)))
+        self.page(of(9, b"\3\2" + b"\0\4" + b"\2\5" + some))
+        self.refused(of(9, b"\3\2" + b"\0\4" + b"\2\4" + some))
+        self.refused(of(9, b"\3\2" + b"\0\x09" + b"\1\0"))
+        self.refused(of(9, b"\4" + bytes(41)))
+        self.refused(of(9, b"\5"))
+
+    def test_state_marks(self):
+        def of(name):
+            return b"\2" + DOMAIN.h(name).to_bytes(8, "little") + b"\6\0" + \
+                bytes(16)
+        def page(*items):
+            return leaf(1, *items, type_=pages.STATE)
+        mark = b"\3" + b"\7" * 32
+        p = self.page(page(b"\1\0\0", mark, of(b"x")), pages.STATE)
+        self.assertEqual(p.entries[0].mark, mark[1:])
+        self.refused(page(mark, b"\1\0\0", of(b"x")), pages.STATE)
+        self.refused(page(b"\1\0\0", mark, mark, of(b"x")), pages.STATE)
+        self.refused(page(b"\1\0\0", of(b"x"), mark), pages.STATE)
+
+    def test_inner_page(self):
+        def child(name, below=3, blob=b"\7" * 32):
+            return b"\0" + string(name) + put_var(below) + blob
+        a, b = sorted((b"a", b"b"), key=DOMAIN.h)
+        head = bytes([pages.CATALOG, 1, 2])
+        self.assertEqual(self.page(head + child(a) + child(b)).below, 6)
+        self.refused(head + child(b) + child(a))
+        self.refused(head + child(a) + child(b, 0))
+        self.refused(head + child(a) + child(b, 3, bytes(32)))
+
+
+class Cuts(unittest.TestCase):
+    """The rule for where pages end, against a writer of byte maps that keeps
+    to it, and to none other."""
+
+    def write(self, count, least=16 << 10, most=256 << 10, grain=256):
+        levels, row, level = {}, [(i * 4096, 1, None) for i in range(count)], 0
+        while True:
+            done, items = [], []
+            for offset, below, _ in row:
+                item = put_var(offset) + (
+                    b"\2" + put_var(4096) + b"\7" * 32 if not level else
+                    put_var(below) + b"\7" * 32)
+                if items and sum(map(len, items)) + len(item) > most:
+                    done.append(items)
+                    items = []
+                items.append(item)
+                c = ciphers.siphash(DOMAIN.k_ord, b"\xfe" +
+                                    offset.to_bytes(8, "little"))
+                if sum(map(len, items)) >= least and \
+                        c % grain == level % 251 and \
+                        len(items) > (1 if level else 0):
+                    done.append(items)
+                    items = []
+            done += [items] if items else []
+            levels[level] = [pages.Page(
+                bytes([pages.BYTES, level]) + put_var(len(p)) + b"".join(p),
+                DOMAIN, pages.BYTES, "test") for p in done]
+            if len(done) == 1:
+                return levels
+            row = [(p.entries[0].key, p.below, None) for p in levels[level]]
+            level += 1
+
+    def test_a_right_map(self):
+        levels = self.write(4000)
+        self.assertGreater(len(levels[0]), 2)
+        maps.check_cuts(levels)
+
+    def test_other_rules(self):
+        for other in ({"least": 12 << 10}, {"least": 40 << 10},
+                      {"grain": 64}, {"most": 20 << 10}):
+            with self.assertRaises(Damage):
+                maps.check_cuts(self.write(4000, **other))
+
+    def test_a_top_page_with_one_child(self):
+        levels = {0: self.write(1)[0]}
+        levels[1] = [pages.Page(bytes([pages.BYTES, 1, 1]) + b"\0\1" +
+                                b"\7" * 32, DOMAIN, pages.BYTES, "test")]
+        with self.assertRaises(Damage):
+            maps.check_cuts(levels)
+
+
+class Others(unittest.TestCase):
+    def test_padme(self):
+        # by the paper: 9 has E = 3, S = 2, so 2^(3-2) divides; and so on
+        for size, padded in ((8, 8), (9, 10), (10, 10), (1000, 1024),
+                             (1 << 20, 1 << 20), ((1 << 20) + 1,
+                                                  (1 << 20) + (1 << 15))):
+            self.assertEqual(packs.padme(size), padded)
+
+    def test_zstd_of_one_form(self):
+        one = bytes.fromhex("28b52ffd2003190000616263")  # "abc", raw block
+        self.assertEqual(packs._unpack(one, 3, "test"), b"abc")
+        for other in (one + one, one + b"\0", one[:-1],
+                      bytes.fromhex("28b52ffd0058190000616263"),
+                      b"\x50\x2a\x4d\x18\0\0\0\0" + one, b""):
+            with self.assertRaises(Damage):
+                packs._unpack(other, 3, "test")
+        with self.assertRaises(Damage):
+            packs._unpack(one, 4, "test")
+
+    def test_reed_solomon(self):
+        # 1 / (2 xor 0) = 1/2 = 0x8e, 1 / (2 xor 1) = 1/3 = 0xf4
+        self.assertEqual(reed_solomon([b"\1\0", b"\0\1"], 1), [b"\x8e\xf4"])
+        self.assertEqual(reed_solomon([b"\2\5", b"\0\0"], 1)[0][:1], b"\1")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ import objects
 import packs
 import pages
 from segments import Index, Segment
-from wire import Damage, NotAllowed
+from wire import Damage, NotAllowed, text
 
 
 class Verifier:
     def __init__(self, repo, say):
-        """say(text) is told each fault."""
+        """say(text) is told each fault, and what is odd but none."""
         self.repo, self.say = repo, say
         self.faults = 0
         self.seen = dict.fromkeys(("packs", "blobs", "segments", "entries",
@@ -46,7 +46,8 @@ class Verifier:
     def _object(self, key):
         kinds = objects.kinds_of(key)
         if not kinds:
-            raise Damage(f"{key}: no object has such a name")
+            self.say(f"{key}: no object has such a name; it is left alone")
+            return
         data = self.repo.store.get(key)
         kind, _ = objects.header(key, data)
         check = {
@@ -269,7 +270,7 @@ class Verifier:
         """The state against the catalog: the same entries but those whose
         names have equal hashes, in the same order."""
         levels = {}
-        want = self._stated(domain, tree.entries)
+        want = self._stated(tree.entries)
         starts = dict(tree.starts)
         for _, leaf in maps.leaves(blobs, domain, pages.STATE, root, levels):
             for e in leaf.entries:
@@ -277,55 +278,58 @@ class Verifier:
                 if it is None or it[0] != e.key:
                     raise Damage(f"{leaf.what}: not the catalog's entries")
                 self._state_entry(leaf, domain, e, it[1])
-                if e.mark is not None and e.mark != objects.NO_ID and \
-                        starts.pop(e.mark, SimpleNamespace(
-                            entries=[None])).entries[0].key != it[1].key:
+                if e.mark in (None, objects.NO_ID):
+                    continue
+                start = starts.pop(e.mark, None)
+                if start is None or start.entries[0].key != it[1].key:
                     raise Damage(f"{leaf.what}: a mark where no leaf of the "
                                  "catalog begins")
         if next(want, None) is not None:
             raise Damage("the state ends before the catalog")
-        whole = {e.key for e in tree.entries}
-        if starts and len(whole) == sum(1 for _ in self._stated(
-                domain, tree.entries)):
+        left_out = len(tree.entries) - sum(1 for _ in self._stated(
+            tree.entries))
+        if starts and not left_out:
             raise Damage(f"{len(starts)} leaves of the catalog have no mark")
         self._canonical(levels)
 
     @staticmethod
-    def _stated(domain, entries):
+    def _stated(entries):
         """Keys of the state, with their entries, for those of a catalog."""
-        seen, twice = set(), set()
-        for e in entries:
-            key = tuple(map(domain.h, e.path)), domain.h(e.name)
-            (twice if key in seen else seen).add(key)
-        for e in entries:
-            path = tuple(map(domain.h, e.path))
-            if (path, domain.h(e.name)) in twice or any(
-                    (path[:i], path[i]) in twice for i in range(len(path))):
+        keys = [(tuple(h for h, _ in path), h)
+                for path, (h, _) in (e.key for e in entries)]
+        twice = {a for a, b in zip(keys, keys[1:]) if a == b}
+        for (path, h), e in zip(keys, entries):
+            if twice and ((path, h) in twice or any(
+                    (path[:i], path[i]) in twice for i in range(len(path)))):
                 continue
-            yield (path, domain.h(e.name)), e
+            yield (path, h), e
 
     def _state_entry(self, leaf, domain, e, entry):
-        what = f"{leaf.what}: {b'/'.join(entry.path + (entry.name,))!r}"
+        what = f"{leaf.what}: {text(b'/'.join(entry.path + (entry.name,)))}"
         if e.type != entry.type:
             raise Damage(f"{what}: of type {e.type}")
+        if not e.bits & 1 or any(e.digest):
+            self._digest(domain, e, entry, what)
+        mine, its = entry.content, e.content
+        if its is not None:
+            plain = vars(mine) | {"inline": None} if mine else {}
+            if repr(plain) != repr(vars(its)):
+                raise Damage(f"{what}: another content")
+
+    @staticmethod
+    def _digest(domain, e, entry, what):
         size = entry.content.size if entry.content else 0
         digest = struct.pack("<QI", ciphers.siphash(
             domain.k_state, struct.pack("<BBQqI", 0, e.type, size,
                                         *entry.mtime)),
             ciphers.siphash(domain.k_state, struct.pack(
                 "<BqI", 1, *entry.ctime)) & 0xffffffff)
-        if e.type == pages.FILE and not e.bits & 1 and \
-                digest != e.digest[:12]:
+        if digest != e.digest[:12]:
             raise Damage(f"{what}: another digest")
-        if entry.hard and not e.bits & 1 and e.digest[12:] != struct.pack(
+        if entry.hard and e.digest[12:] != struct.pack(
                 "<I", ciphers.siphash(domain.k_state, struct.pack(
                     "<BQ", 2, entry.hard[1])) & 0xffffffff):
             raise Damage(f"{what}: of another inode")
-        mine, its = entry.content, e.content
-        if its is not None:
-            plain = vars(mine) | {"inline": None} if mine else {}
-            if repr(plain) != repr(vars(its)):
-                raise Damage(f"{what}: another content")
 
 
 def reed_solomon(shards, count):
