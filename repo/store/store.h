@@ -89,7 +89,8 @@ int store_need(const struct store *st, unsigned rights, const char *what,
 struct store_worker;
 
 /*
- * max_plain: longest plaintext in bytes (the largest chunk).  NULL with err.
+ * max_plain: longest plaintext in bytes that it puts (the largest chunk); what
+ * is longer can still be read, with more memory.  NULL with err.
  * domain: whose ids are made and checked; NULL: the credential's own; another
  * one needs admin (class AUTH).
  */

@@ -3,6 +3,7 @@
  * under gc/, as a session reads them at its start.
  */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -234,6 +235,37 @@ static int read_generation(struct store *st, struct store_dead *d, uint64_t n,
 	return v == 0 ? 0 : remember_open(d, &mobj, &mark.snapshots, err);
 }
 
+/*
+ * Is generation n over and done?  Marks and verdicts stay for ever, so each
+ * session would read all that there ever were; but one with a verdict and no
+ * list left names nothing.  The listing may be believed in this: the list of a
+ * mark is older than the mark, so it is missing only when it was removed, which
+ * comes after the deletions; and no generation that is marked after this
+ * session was declared comes to a delete verdict before the session is over.
+ */
+static bool is_done(const struct store_keys *keys, uint64_t n)
+{
+	char key[FMT_KEY_MAX], prefix[FMT_KEY_MAX];
+	size_t len, lo = 0, hi = keys->n;
+
+	fmt_key_verdict(key, n);
+	if (!store_keys_has(keys, key))
+		return false;
+	len = (size_t)(strrchr(key, '/') - key);
+	snprintf(prefix, sizeof(prefix), "%.*s/dead-", (int)len, key);
+	len += strlen("/dead-");
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (strncmp(store_keys_at(keys, mid), prefix, len) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo == keys->n ||
+	    strncmp(store_keys_at(keys, lo), prefix, len) != 0;
+}
+
 /* Where lists take much memory, packs named in part count as dead wholly. */
 static void bound_memory(struct store *st, struct store_dead *d)
 {
@@ -257,7 +289,7 @@ struct store_dead *store_dead_read(struct store *st, struct err *err)
 		struct fmt_key at;
 
 		if (fmt_key_parse(store_keys_at(&keys, i), &at) != 0 ||
-		    at.place != FMT_AT_MARK)
+		    at.place != FMT_AT_MARK || is_done(&keys, at.n))
 			continue;
 		r = read_generation(st, d, at.n, false, err);
 		if (r == 2)

@@ -14,8 +14,9 @@
 
 size_t store_worker_memory(enum zip_level level, size_t max_plain)
 {
-	return zip_memory(level, max_plain) + zip_bound(max_plain) +
-	    2 * max_plain + sizeof(struct store_worker);
+	/* The last is for store_get, and taken when it is first called. */
+	return sizeof(struct store_worker) + zip_memory(level, max_plain) +
+	    FMT_BLOB_EXTRA + zip_bound(max_plain) + FMT_BLOB_EXTRA + max_plain;
 }
 
 static struct crypto_idkey *domain_idkey(struct store *st, const char *domain,
@@ -200,6 +201,25 @@ int store_pack_open_key(struct store *st, uint32_t pack,
 	return 0;
 }
 
+/* Room for a blob that is longer than what the worker was made for. */
+static int worker_scratch(struct store_worker *w, uint32_t len,
+    struct err *err)
+{
+	uint8_t *p;
+
+	if (len <= w->scratch_len)
+		return 0;
+	if (len > FMT_BLOB_MAX)
+		return err_set(err, ERR_CORRUPT,
+		    "is longer (%u bytes) than a blob can be", len);
+	p = realloc(w->scratch, len);
+	if (p == NULL)
+		return err_nomem(err, "a blob");
+	w->scratch = p;
+	w->scratch_len = len;
+	return 0;
+}
+
 int store_blob_open_with(struct store *st, struct store_worker *w,
     enum store_kind kind, const uint8_t id[STORE_ID_LEN], uint32_t ordinal,
     const uint8_t key[STORE_KEY_LEN], const void *sealed, uint32_t sealed_len,
@@ -212,9 +232,8 @@ int store_blob_open_with(struct store *st, struct store_worker *w,
 
 	if (sealed_len < FMT_BLOB_EXTRA)
 		return err_set(err, ERR_CORRUPT, "is too short for a blob");
-	if (sealed_len > w->scratch_len)
-		return err_set(err, ERR_CORRUPT,
-		    "is longer (%u bytes) than any blob here", sealed_len);
+	if (worker_scratch(w, sealed_len, err) != 0)
+		return -1;
 	len = sealed_len - CRYPTO_TAG_LEN;
 	fmt_blob_nonce(nonce, ordinal, id);
 	fmt_blob_ad(ad, st->info.family, (enum fmt_blob_kind)kind, id);
@@ -260,9 +279,8 @@ static int get_copy(struct store *st, struct store_worker *w,
     enum store_kind kind, const uint8_t id[STORE_ID_LEN],
     const struct store_loc *loc, struct buf *ret_data, struct err *err)
 {
-	if (loc->sealed_len == 0 || loc->sealed_len > w->scratch_len)
-		return err_set(err, ERR_CORRUPT, "a blob of %u bytes is longer "
-		    "than any here", loc->sealed_len);
+	if (loc->sealed_len == 0)
+		return err_set(err, ERR_CORRUPT, "a blob of no bytes");
 	buf_reset(&w->sealed);
 	buf_reset(ret_data);
 	if (buf_reserve(&w->sealed, loc->sealed_len) != 0 ||

@@ -122,11 +122,9 @@ struct store_segment *store_index_at(struct store *st, uint32_t number)
 /* --- which segments there are ------------------------------------------------------*/
 
 /* Newest first; merged ones (order 0) last, those of higher number before. */
-static int segment_cmp(const void *pa, const void *pb)
+static int segment_cmp(const struct store_segment *a,
+    const struct store_segment *b)
 {
-	const struct store_segment *a = *(struct store_segment *const *)pa;
-	const struct store_segment *b = *(struct store_segment *const *)pb;
-
 	if (a->order != b->order)
 		return a->order < b->order ? 1 : -1;
 	return -strcmp(a->key, b->key);
@@ -138,6 +136,7 @@ static int index_add(struct store *st, struct store_segment *sg, size_t used,
 {
 	struct store_index *ix = &st->ix;
 	struct store_seglist *l = NULL, *old;
+	size_t at;
 	int r = -1;
 
 	pthread_mutex_lock(&ix->lock);
@@ -159,9 +158,10 @@ static int index_add(struct store *st, struct store_segment *sg, size_t used,
 	ix->used += used;
 	l->refs = 1;
 	l->n = old->n + 1;
-	memcpy(l->v, old->v, old->n * sizeof(l->v[0]));
-	l->v[old->n] = sg;
-	qsort(l->v, l->n, sizeof(l->v[0]), segment_cmp);
+	for (at = 0; at < old->n && segment_cmp(old->v[at], sg) < 0; at++)
+		l->v[at] = old->v[at];
+	l->v[at] = sg;
+	memcpy(l->v + at + 1, old->v + at, (old->n - at) * sizeof(l->v[0]));
 	ix->list = l;
 	r = 0;
 out:
@@ -222,15 +222,28 @@ int store_index_open_own(struct store *st, const char *key, struct err *err)
 	return r < 0 ? -1 : 0;
 }
 
-static bool index_knows(const struct store_index *ix, const char *key)
+static int text_cmp(const void *a, const void *b)
 {
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The keys that need not be opened (again), sorted; NULL with err. */
+static const char **known_keys(const struct store_index *ix, size_t *ret_n,
+    struct err *err)
+{
+	size_t n = 0;
+	const char **v = mem_array(ix->nall + ix->nignored + 1, sizeof(*v),
+	    "the index", err);
+
+	if (v == NULL)
+		return NULL;
 	for (uint32_t i = 0; i < ix->nall; i++)
-		if (strcmp(ix->all[i]->key, key) == 0)
-			return true;
+		v[n++] = ix->all[i]->key;
 	for (size_t i = 0; i < ix->nignored; i++)
-		if (strcmp(ix->ignored[i], key) == 0)
-			return true;
-	return false;
+		v[n++] = ix->ignored[i];
+	qsort(v, n, sizeof(*v), text_cmp);
+	*ret_n = n;
+	return v;
 }
 
 /* The merged segments in force, as the highest valid manifest lists them. */
@@ -299,12 +312,16 @@ static int found_cmp(const void *pa, const void *pb)
 	return -strcmp(a->key, b->key);
 }
 
-/* Pick the keys of a listing that are to be opened. */
-static size_t pick_new(struct store *st, const struct store_keys *keys,
-    const struct manifest *m, struct found *ret)
+/* Pick the keys of a listing that are to be opened, newest first. */
+static int pick_new(struct store *st, const struct store_keys *keys,
+    const struct manifest *m, struct found *ret, size_t *ret_n,
+    struct err *err)
 {
-	size_t n = 0;
+	size_t n = 0, nknown = 0;
+	const char **known = known_keys(&st->ix, &nknown, err);
 
+	if (known == NULL)
+		return -1;
 	for (size_t i = 0; i < keys->n; i++) {
 		const char *key = store_keys_at(keys, i);
 		struct fmt_session_name name;
@@ -318,11 +335,14 @@ static size_t pick_new(struct store *st, const struct store_keys *keys,
 			order = name.start_ms << 16 | (at.n & 0xffff);
 		else if (at.place != FMT_AT_MERGED || !manifest_has(m, at.n))
 			continue;
-		if (!index_knows(&st->ix, key))
+		if (bsearch(&key, known, nknown, sizeof(*known),
+		        text_cmp) == NULL)
 			ret[n++] = (struct found){ key, order };
 	}
+	free(known);
 	qsort(ret, n, sizeof(*ret), found_cmp);
-	return n;
+	*ret_n = n;
+	return 0;
 }
 
 /* List once and open what is new: 0, 1 when something had gone, -1. */
@@ -342,7 +362,7 @@ static int refresh_once(struct store *st, struct err *err)
 		r = found == NULL ? -1 : 0;
 	}
 	if (r == 0)
-		n = pick_new(st, &keys, &m, found);
+		r = pick_new(st, &keys, &m, found, &n, err);
 	for (size_t i = 0; i < n && r >= 0; i++) {
 		r = index_open(st, found[i].key, err);
 		gone |= r > 0;

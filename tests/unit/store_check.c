@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "repo/store/store_check.h"
+#include "repo/store/store_internal.h"
 #include "tests/unit/store_data.h"
 
 /* Objects of a store, as listed. */
@@ -151,7 +152,7 @@ static void damage_of_every_object_is_named(void **state)
 		const char *key = l->key[i];
 		uint8_t *data, *bad;
 		size_t len;
-		size_t at[6];
+		size_t at[7];
 
 		ok(backend_get_all(mem, key, 64 << 20, &data, &len, &err));
 		bad = malloc(len + 1);
@@ -161,7 +162,8 @@ static void damage_of_every_object_is_named(void **state)
 		at[3] = len / 2;
 		at[4] = len - 70;
 		at[5] = len - 1;
-		for (size_t j = 0; j < 6; j++) {
+		at[6] = len - 60; /* a pack's checksum */
+		for (size_t j = 0; j < 7; j++) {
 			memcpy(bad, data, len);
 			bad[at[j]] ^= 0x20;
 			damage_is_named(mem, key, bad, len);
@@ -281,6 +283,80 @@ static void a_damaged_blob_is_named_by_id(void **state)
 	backend_close(mem);
 }
 
+/* A revocation that no administrator signed does not hide a snapshot. */
+static void a_forged_revocation_is_named(void **state)
+{
+	uint8_t id[3][32];
+	struct backend *mem = filled(id);
+	struct listing *l = calloc(1, sizeof(*l));
+	struct err err = ERR_INIT;
+	struct buf obj = BUF_INIT;
+
+	(void)state;
+	ok(backend_list(mem, "snapshots/", list_add, l, &err));
+	fmt_header_add(&obj, FMT_REVOCATION, 1);
+	buf_zeros(&obj, 16 + FMT_SIGNED_TAIL);
+	damage_is_named(mem, l->key[0], obj.p, obj.len);
+	buf_release(&obj);
+	free(l);
+	backend_close(mem);
+}
+
+/* Make the index say another length of a blob, sealed and signed rightly. */
+static void lie_in_segment(struct store *st, const char *key)
+{
+	struct fmt_segment_head head;
+	struct fmt_segment_layout lay;
+	struct fmt_record_at at;
+	struct err err = ERR_INIT;
+	struct crypto_aead *a = crypto_aead_new(&err);
+	uint8_t block_key[32], *data;
+	uint64_t off;
+	uint32_t n;
+	size_t len;
+
+	ok(backend_get_all(st->be, key, 1 << 20, &data, &len, &err));
+	ok(fmt_segment_head_decode(data, len, &head, &err));
+	ok(fmt_segment_layout(&head, &lay, &err));
+	fmt_segment_key(block_key, store_epoch_known(st, 1)->sec->k.segment,
+	    head.salt);
+	at = fmt_record_at(&lay, FMT_SEC_E, 3);
+	ok(fmt_segment_block(&lay, at.block, &off, &n, &err));
+	ok(fmt_block_open(a, block_key, at.block,
+	    data + lay.hashes_off + at.block * FMT_BLOCK_HASH, data + off,
+	    n + CRYPTO_TAG_LEN, data + off, &err));
+	data[off + at.offset + FMT_ENTRY_LEN - 3] ^= 1;
+	ok(fmt_block_seal(a, block_key, at.block, data + off, n, data + off,
+	    data + lay.hashes_off + at.block * FMT_BLOCK_HASH, &err));
+	ok(fmt_segment_sign(data + len - FMT_SIGNED_TAIL, st->info.repository,
+	    key, data, data + lay.hashes_off, lay.blocks, st->info.slot,
+	    st->own->half.sign_seed, &err));
+	ok(backend_put_over(st->be, key, data, len, &err));
+	crypto_aead_free(a);
+	free(data);
+}
+
+static void an_index_that_differs_from_a_directory_is_named(void **state)
+{
+	uint8_t id[3][32];
+	struct backend *mem = filled(id);
+	struct listing *l = calloc(1, sizeof(*l));
+	struct store *st = reopen(mem);
+	struct store_check_result res;
+	struct err err = ERR_INIT;
+	struct found f;
+
+	(void)state;
+	ok(backend_list(mem, "index/", list_add, l, &err));
+	lie_in_segment(st, l->key[0]);
+	f = check_all(st, l->key[0], &res);
+	assert_int_equal(f.wanted, 1);
+	assert_int_equal(f.all, 2); /* and the pack */
+	store_close(st);
+	free(l);
+	backend_close(mem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +365,8 @@ int main(void)
 		cmocka_unit_test(swapped_objects_are_named),
 		cmocka_unit_test(what_is_missing_is_named),
 		cmocka_unit_test(a_damaged_blob_is_named_by_id),
+		cmocka_unit_test(a_forged_revocation_is_named),
+		cmocka_unit_test(an_index_that_differs_from_a_directory_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

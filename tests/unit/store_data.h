@@ -112,7 +112,7 @@ static inline void init_options(struct store_init_options *opt)
 		.stream = { 1 << 20, 1 << 19, 4 << 20, 4096 },
 		.block = { 1 << 16, 1 << 15, 1 << 18, 65536 },
 		.pack_size = 1 << 20,
-		.memory = 64 << 20,
+		.memory = 256 << 10, /* Argon2id takes half of it */
 	};
 }
 

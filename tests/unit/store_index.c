@@ -184,10 +184,24 @@ static void a_damaged_segment_is_told_to_readers_only(void **state)
 	backend_close(mem);
 }
 
+/* Turn bits of all blobs of a pack (or back). */
+static void spoil(struct backend *mem, const char *key)
+{
+	struct err err = ERR_INIT;
+	uint8_t *data;
+	size_t len;
+
+	ok(backend_get_all(mem, key, 1 << 20, &data, &len, &err));
+	for (size_t i = 110; i < 1000; i++)
+		data[i] ^= 1;
+	ok(backend_put_over(mem, key, data, len, &err));
+	free(data);
+}
+
 static void another_copy_serves_when_one_is_damaged(void **state)
 {
 	uint8_t id[32], *data;
-	char snap[17], key[FMT_KEY_MAX];
+	char snap[17], key[2][FMT_KEY_MAX];
 	struct backend *mem = with_one(id, snap);
 	struct store *st = reopen(mem);
 	struct store_worker *w = worker(st);
@@ -198,25 +212,31 @@ static void another_copy_serves_when_one_is_damaged(void **state)
 
 	(void)state;
 	ok(store_locate(st, id, &loc, &err));
-	store_pack_name(st, loc.pack, key, sizeof(key));
-	ok(backend_get_all(mem, key, 1 << 20, &data, &len, &err));
-	/* Gone while a writer looks, back (and damaged) for the reader. */
-	assert_int_equal(backend_del(mem, key, &err), 0);
+	store_pack_name(st, loc.pack, key[0], sizeof(key[0]));
+	ok(backend_get_all(mem, key[0], 1 << 20, &data, &len, &err));
+	/* Gone while a writer looks, so that there are two copies. */
+	assert_int_equal(backend_del(mem, key[0], &err), 0);
 	s = begin(st);
 	assert_true(put_n(s, w, STORE_STATE, 1, 1000, NULL));
 	commit_n(s, id, snap);
-	for (size_t i = 200; i < len; i++)
-		data[i] ^= 1;
-	ok(backend_put(mem, key, data, len, &err));
-	free(data);
-	expect_n(st, w, STORE_STATE, id, 1, 1000);
 	store_worker_free(w);
 	store_close(st);
 	st = reopen(mem);
-	w = worker(st);
-	expect_n(st, w, STORE_STATE, id, 1, 1000);
-	store_worker_free(w);
+	ok(store_locate(st, id, &loc, &err));
+	store_pack_name(st, loc.pack, key[1], sizeof(key[1]));
+	assert_string_not_equal(key[0], key[1]);
+	ok(backend_put(mem, key[0], data, len, &err));
+	free(data);
 	store_close(st);
+	for (int i = 0; i < 2; i++) {
+		spoil(mem, key[i]);
+		st = reopen(mem);
+		w = worker(st);
+		expect_n(st, w, STORE_STATE, id, 1, 1000);
+		store_worker_free(w);
+		store_close(st);
+		spoil(mem, key[i]);
+	}
 	backend_close(mem);
 }
 

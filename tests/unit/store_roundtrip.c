@@ -165,6 +165,68 @@ static void an_unknown_id_is_told_as_such(void **state)
 	backend_close(mem);
 }
 
+static void a_small_worker_reads_a_long_blob(void **state)
+{
+	struct backend *mem = new_repository();
+	struct store *st = reopen(mem);
+	struct store_worker *w = worker(st);
+	struct store_session *s = begin(st);
+	struct err err = ERR_INIT;
+	uint8_t id[32];
+	char snap[17];
+
+	(void)state;
+	put_n(s, w, STORE_DATA, 3, 700000, id);
+	commit_n(s, NULL, snap);
+	store_worker_free(w);
+	w = store_worker_new(st, ZIP_OFF, 4096, NULL, &err);
+	assert_non_null(w);
+	expect_n(st, w, STORE_DATA, id, 3, 700000);
+	store_worker_free(w);
+	store_close(st);
+	backend_close(mem);
+}
+
+static void what_fits_into_no_pack_is_refused(void **state)
+{
+	struct backend *mem = new_repository();
+	struct store *st = reopen(mem);
+	struct err err = ERR_INIT;
+	struct store_worker *w = store_worker_new(st, ZIP_OFF, 2 << 20, NULL,
+	    &err);
+	struct store_session *s = begin(st);
+	struct store_put_result res;
+
+	(void)state;
+	assert_non_null(w);
+	assert_int_equal(put_as(s, w, STORE_DATA, 3, 1 << 20, &res, &err), -1);
+	assert_int_equal(err.class, ERR_USAGE);
+	store_session_abort(s);
+	store_worker_free(w);
+	store_close(st);
+	backend_close(mem);
+}
+
+static void empty_and_tiny_blobs_come_back(void **state)
+{
+	struct backend *mem = new_repository();
+	struct store *st = reopen(mem);
+	struct store_worker *w = worker(st);
+	struct store_session *s = begin(st);
+	uint8_t id[3][32];
+	char snap[17];
+
+	(void)state;
+	for (uint64_t n = 0; n < 3; n++)
+		assert_true(put_n(s, w, STORE_CATALOG, 1, n, id[n]));
+	commit_n(s, NULL, snap);
+	for (uint64_t n = 0; n < 3; n++)
+		expect_n(st, w, STORE_CATALOG, id[n], 1, n);
+	store_worker_free(w);
+	store_close(st);
+	backend_close(mem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +235,9 @@ int main(void)
 		cmocka_unit_test(nothing_is_stored_twice),
 		cmocka_unit_test(a_second_snapshot_has_a_parent_and_counts_on),
 		cmocka_unit_test(an_unknown_id_is_told_as_such),
+		cmocka_unit_test(a_small_worker_reads_a_long_blob),
+		cmocka_unit_test(what_fits_into_no_pack_is_refused),
+		cmocka_unit_test(empty_and_tiny_blobs_come_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
