@@ -7,6 +7,7 @@
 #include "agent/engine/backup_internal.h"
 #include "agent/engine/links.h"
 #include "agent/engine/stream.h"
+#include "agent/engine/total.h"
 #include "repo/base/clock.h"
 #include "repo/base/mem.h"
 #include "repo/crypto/crypto.h"
@@ -411,9 +412,12 @@ static int backup_tree(struct backup *b, const struct store_snapshot *parent,
 		err_sys(err, e, "cannot start the walk");
 		goto out;
 	}
+	struct total *total = b->opt->count_total ? total_start(b) : NULL;
+
 	r = main_loop(b, err);
 	if (r < 0)
 		backup_fail(b, err);
+	total_stop(total);
 	pthread_join(walker, NULL);
 	drain(b);
 	if (r == 0)

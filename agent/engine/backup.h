@@ -29,6 +29,7 @@ struct engine_backup_options {
 	bool ignore_ctime;
 	bool verify_writes;
 	bool dry_run;               /* read and count, store nothing */
+	bool count_total;           /* count beside, for progress->..._total */
 	enum zip_level level;
 	/* Device only: what may differ from the parent; next NULL: unknown. */
 	struct extent_source changed;
