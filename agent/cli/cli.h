@@ -218,6 +218,8 @@ enum cli_direction { CLI_READING, CLI_WRITING, CLI_CHECKING };
 void cli_progress_start(struct cli *cli, struct engine *e,
     enum cli_direction dir);
 void cli_progress_stop(void);
+/* Would anything be shown?  Then a total is worth counting. */
+bool cli_progress_wanted(const struct cli *cli);
 
 /* Numbers of one moment, for formatting. */
 struct cli_moment {

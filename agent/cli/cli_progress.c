@@ -279,6 +279,11 @@ static void *run(void *arg)
 	return NULL;
 }
 
+bool cli_progress_wanted(const struct cli *cli)
+{
+	return cli->progress || (!cli->quiet && !cli->json && isatty(STDERR_FILENO));
+}
+
 void cli_progress_start(struct cli *cli, struct engine *e,
     enum cli_direction dir)
 {

@@ -174,6 +174,7 @@ static int prepare(struct cli *cli, const struct opts *o, struct job *j,
 	b->ignore_ctime = o->ignore_ctime;
 	b->verify_writes = o->verify;
 	b->dry_run = o->dry_run;
+	b->count_total = cli_progress_wanted(cli);
 	b->level = o->compression ? (enum zip_level)(o->compression - 1) :
 	    ZIP_DEFAULT;
 	b->report = cli_report;
