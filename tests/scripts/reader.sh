@@ -55,7 +55,7 @@ same() {
 	fail "selftest"
 }
 
-"$tool/treestress" -s 7 -n 800 -D 300 -z 1000000 tree
+"$tool/treestress" -s 7 -n 800 -D 300 -z 1000000 -F no-huge tree
 # A directory large enough for inner pages, and files for long content lists.
 mkdir tree/many
 for i in $(seq 1500); do
@@ -68,9 +68,9 @@ for i in $(seq 150); do
 	ln -s "$target$i" tree/long/$i
 done
 head -c 9000000 /dev/urandom >tree/noise
-truncate -s 3G tree/sparse
+truncate -s 600M tree/sparse
 for i in $(seq 0 40); do
-	echo "$i" | dd of=tree/sparse bs=1 seek=$((i * 71234567)) conv=notrunc \
+	echo "$i" | dd of=tree/sparse bs=1 seek=$((i * 14234567)) conv=notrunc \
 	    status=none
 done
 
