@@ -3,7 +3,11 @@
 
 import os
 import sys
+import tempfile
 import unittest
+
+import nacl.bindings
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 sys.dont_write_bytecode = True
 
@@ -12,6 +16,7 @@ import maps  # noqa: E402
 import objects  # noqa: E402
 import packs  # noqa: E402
 import pages  # noqa: E402
+import repository  # noqa: E402
 from repository import Domain  # noqa: E402
 from verify import reed_solomon  # noqa: E402
 from wire import Cursor, Damage, put_var, var_size  # noqa: E402
@@ -363,6 +368,138 @@ class Golden(unittest.TestCase):
                 ("s2", "s2", objects.snapshot_s2)):
             with self.subTest(name):
                 self.decode(name, key, how)
+
+
+class Epochs(unittest.TestCase):
+    """Two epochs, written here: who is believed, and who is not."""
+
+    SLOT, ID, FAMILY, F = b"\x11" * 8, b"i" * 16, b"f" * 16, b"F" * 32
+
+    def setUp(self):
+        self.objects = {}
+        self.roots = {n: bytes([n]) * 32 for n in (1, 2, 9)}
+        self.x, self.ed = b"x" * 32, b"e" * 32
+        secret = self.x + self.ed + self.ID + self.FAMILY + self.u32(1) + \
+            ciphers.ed_public(self.a(1))
+        slot = self.SLOT.hex()
+        key = f"keys/{slot}/wrap/00000001"
+        head, parameters = self.head(3, 0), b"\2" + bytes(24)
+        self.objects[key] = head + parameters + self.xseal(
+            ciphers.derive(b"k" * 32, "wherry/1/wrap"),
+            objects.bind(key, head) + parameters, secret)
+        self.put_grant(1, 1)
+        self.put_grant(2, 1)
+        self.sign(f"keys/{slot}/cert", 2, 1, self.SLOT + b"\7" + bytes(8) +
+                  ciphers.x_public(self.x) + ciphers.ed_public(self.ed) +
+                  b"\0\0")
+        self.put_config(1, 1)
+        self.put_config(2, 2)
+
+    @staticmethod
+    def u32(n):
+        return n.to_bytes(4, "little")
+
+    def head(self, kind, epoch):
+        return b"WHRY" + bytes([kind, 1, 0, 0]) + self.u32(epoch) + bytes(4)
+
+    @staticmethod
+    def xseal(key, ad, plain):
+        nonce = b"n" * 24
+        return nonce + nacl.bindings.\
+            crypto_aead_xchacha20poly1305_ietf_encrypt(plain, ad, nonce, key)
+
+    def a(self, n):
+        return ciphers.derive(self.roots[n], "wherry/1/admin")
+
+    def sign(self, key, kind, epoch, fields, by=None):
+        """by: whose A signs, if not that of the epoch"""
+        data = self.head(kind, epoch) + fields + bytes(8)
+        message = b"wherry/1/sign" + self.ID + \
+            len(key).to_bytes(2, "little") + key.encode() + \
+            ciphers.sha256(data)
+        self.objects[key] = data + ed25519.Ed25519PrivateKey.\
+            from_private_bytes(self.a(by or epoch)).sign(message)
+
+    def put_grant(self, n, epoch, by=None, first=1):
+        plain = self.u32(n) + b"\7\0" + self.F + b"".join(
+            ciphers.derive(self.F, f"wherry/1/{what}/")
+            for what in ("id", "order", "cut")) + put_var(n)
+        for i in range(1, n + 1):
+            root = self.roots[first if i == 1 else i]
+            x = ciphers.derive(root, "wherry/1/content")
+            plain += self.u32(i) + ciphers.x_public(x) + ciphers.ed_public(
+                ciphers.derive(root, "wherry/1/admin")) + ciphers.derive(
+                    root, "wherry/1/index") + x + root
+        box = nacl.bindings.crypto_box_seal(plain, ciphers.x_public(self.x))
+        self.sign(f"epochs/{n:08x}/{self.SLOT.hex()}", 5, epoch,
+                  self.SLOT + box, by)
+
+    def put_config(self, m, epoch, by=None):
+        self.sign(f"config/{m:08x}", 1, epoch, self.ID + self.FAMILY +
+                  self.u32(m) + bytes(8 + 20 + 20 + 4 + 2 + 4 + 4 + 3), by)
+
+    def open(self):
+        store = repository.Directory.__new__(repository.Directory)
+        store.list = lambda prefix: sorted(
+            k for k in self.objects if k.startswith(prefix + "/"))
+        store.get = self.objects.__getitem__
+        store.has = self.objects.__contains__
+        with tempfile.NamedTemporaryFile("w") as f:
+            f.write(f"wherry-key-1 {self.SLOT.hex()} {b'k'.hex() * 32}\n")
+            f.flush()
+            return repository.Repository(store, key_file=f.name)
+
+    def refused(self):
+        with self.assertRaises(Damage):
+            self.open()
+
+    def test_followed(self):
+        repo = self.open()
+        self.assertEqual(sorted(repo.epochs), [1, 2])
+        self.assertEqual(repo.config.epoch, 2)
+        self.assertEqual((list(repo.certs), repo.unbelieved),
+                         ([self.SLOT.hex()], []))
+
+    def test_a_grant_by_a_stranger(self):
+        self.put_grant(2, 1, by=9)
+        self.refused()
+
+    def test_a_grant_that_vouches_for_itself(self):
+        self.put_grant(2, 2)
+        self.refused()
+
+    def test_a_first_grant_by_a_stranger(self):
+        self.put_grant(1, 1, by=9)
+        self.refused()
+
+    def test_a_grant_that_changes_the_past(self):
+        self.put_grant(2, 1, first=9)
+        self.refused()
+
+    def test_a_config_by_a_stranger(self):
+        self.put_config(3, 2, by=9)
+        self.assertEqual(self.open().config.epoch, 2)
+        self.put_config(3, 2)
+        self.assertEqual(self.open().config.epoch, 3)
+
+    def test_a_certificate_by_a_stranger(self):
+        slot = b"\x22" * 8
+        fields = slot + b"\1" + bytes(8) + bytes(64) + b"\0\0"
+        self.sign(f"keys/{slot.hex()}/cert", 2, 2, fields, by=9)
+        repo = self.open()
+        self.assertNotIn(slot.hex(), repo.certs)
+        self.assertEqual(len(repo.unbelieved), 1)
+        self.sign(f"keys/{slot.hex()}/cert", 2, 2, fields)
+        self.assertIn(slot.hex(), self.open().certs)
+
+    def test_an_ended_slot(self):
+        name = "0123456789abcdef-0123456789ab-0123456789abcdef"
+        slot = self.SLOT.hex()
+        self.sign(f"keys/{slot}/end", 4, 2, self.SLOT + bytes(8) + b"\1" +
+                  string(name.encode()))
+        repo = self.open()
+        self.assertTrue(repo.stands(slot, name))
+        self.assertFalse(repo.stands(slot, name.replace("0", "1")))
 
 
 class Others(unittest.TestCase):
