@@ -35,13 +35,24 @@ struct step {
 	bool done;
 };
 
+/*
+ * A cursor that mostly goes forward by a few runs: stepping is far cheaper
+ * than finding the page again.
+ */
+struct place {
+	struct archive_map *m;
+	uint64_t begin, end; /* of the run given last */
+	bool valid;
+};
+
 struct delta {
 	struct backup *b;
 	unsigned self;
 	int fd;
 	uint64_t size;
 	struct archive_map_writer *map;
-	struct archive_map *parent, *probe; /* to carry from; to look for cuts */
+	struct place parent; /* to carry from */
+	struct place probe;  /* to look for cuts */
 	struct split split;
 	uint64_t at;         /* the cutter's place */
 	uint64_t written;    /* the map's */
@@ -60,24 +71,61 @@ struct delta {
 	struct err err;
 };
 
+/* Runs to step over before finding the page is tried. */
+#define STEPS_ON 256u
+
+/*
+ * Make the run that holds byte off (below the volume's size) the one that p
+ * gave last.
+ */
+static int place_at(struct place *p, uint64_t off, struct err *err)
+{
+	struct fmt_run run;
+	bool sought = false;
+
+	for (unsigned i = 0; !p->valid || off < p->begin || off >= p->end; i++) {
+		if (!sought && (!p->valid || off < p->begin || i == STEPS_ON)) {
+			if (archive_map_seek(p->m, off, err) < 0)
+				return -1;
+			sought = true;
+		}
+
+		int r = archive_map_next(p->m, &p->begin, &run, err);
+
+		p->valid = r == 0;
+		if (r != 0)
+			return r < 0 ? -1 : err_set(err, ERR_CORRUPT,
+			    "the parent's map ends before byte %llu", (unsigned long long)off);
+		p->end = p->begin + run.len;
+	}
+	return 0;
+}
+
 /* --- the map, from the ring's head ----------------------------------------------------*/
 
 /* Carry over the parent's runs from where the map ends up to `end`. */
 static int carry_until(struct delta *dl, uint64_t end, struct err *err)
 {
-	if (dl->written < end && archive_map_seek(dl->parent, dl->written, err) < 0)
-		return -1;
+	struct place *p = &dl->parent;
+
+	/* Stand behind the run that ends here. */
+	if (dl->written >= end)
+		return 0;
+	if (dl->written == 0 || p->end != dl->written || !p->valid) {
+		if (dl->written > 0 && place_at(p, dl->written - 1, err) < 0)
+			return -1;
+	}
 	while (dl->written < end) {
 		struct fmt_run run;
 		uint64_t off;
 
 		/* Whole pages where both maps stand at one, else run by run. */
-		if (archive_map_carry(dl->map, dl->parent, end, &dl->written, err) < 0)
+		if (archive_map_carry(dl->map, p->m, end, &dl->written, err) < 0)
 			return -1;
 		if (dl->written == end)
 			break;
 
-		int r = archive_map_next(dl->parent, &off, &run, err);
+		int r = archive_map_next(p->m, &off, &run, err);
 
 		if (r < 0)
 			return -1;
@@ -88,6 +136,9 @@ static int carry_until(struct delta *dl, uint64_t end, struct err *err)
 			return -1;
 		dl->written = off + run.len;
 	}
+	/* As if the run before `end` had been given last. */
+	p->begin = p->end = end;
+	p->valid = true;
 	return 0;
 }
 
@@ -190,20 +241,13 @@ static void drain(struct delta *dl)
 static int parent_run(struct delta *dl, uint64_t off, uint64_t *ret_begin,
     uint64_t *ret_end, struct err *err)
 {
-	struct fmt_run run;
-
 	*ret_begin = *ret_end = dl->size;
 	if (off >= dl->size)
 		return 0;
-	if (archive_map_seek(dl->probe, off, err) < 0)
+	if (place_at(&dl->probe, off, err) < 0)
 		return -1;
-
-	int r = archive_map_next(dl->probe, ret_begin, &run, err);
-
-	if (r != 0)
-		return r < 0 ? -1 : err_set(err, ERR_CORRUPT,
-		    "the parent's map ends before byte %llu", (unsigned long long)off);
-	*ret_end = *ret_begin + run.len;
+	*ret_begin = dl->probe.begin;
+	*ret_end = dl->probe.end;
 	return 0;
 }
 
@@ -408,15 +452,15 @@ int delta_store(struct backup *b, int fd, uint64_t size,
 	dl.buf = mem_pages(dl.cap, "a read buffer", err);
 	dl.steps = mem_array(STEPS, sizeof(*dl.steps), "the changes", err);
 	if (dl.buf != NULL && dl.steps != NULL)
-		dl.parent = archive_map_open(&b->io, &root, err);
-	if (dl.parent != NULL)
-		dl.probe = archive_map_open(&b->io, &root, err);
-	if (dl.probe != NULL) {
+		dl.parent.m = archive_map_open(&b->io, &root, err);
+	if (dl.parent.m != NULL)
+		dl.probe.m = archive_map_open(&b->io, &root, err);
+	if (dl.probe.m != NULL) {
 		r = scan(&dl, err);
 		drain(&dl);
 	}
-	archive_map_close(dl.parent);
-	archive_map_close(dl.probe);
+	archive_map_close(dl.parent.m);
+	archive_map_close(dl.probe.m);
 	mem_pages_free(dl.buf, dl.cap);
 	free(dl.steps);
 	pthread_cond_destroy(&dl.done);
