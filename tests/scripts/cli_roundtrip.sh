@@ -194,7 +194,7 @@ cmp image disk.img || fail "the image differs"
 	fail "another file came"
 "$WHERRY" dump latest@disk | cmp - image || fail "the dumped device differs"
 mkdir tar
-"$WHERRY" dump "$last" | tar -C tar -xf - || fail "no tar came"
+"$WHERRY" dump "$last" | tar -C tar --warning=no-timestamp -xf - || fail "no tar came"
 cmp tar/random src/random || fail "the archive differs"
 ends 1 "$WHERRY" dump "$last:absent"
 
@@ -232,9 +232,10 @@ ends 0 "$WHERRY" check --json
 json 'l[-1]["damage"] is False and l[-1]["complete"] is True'
 ends 0 "$WHERRY" check --read-data
 has "no damage"
-pack=$(find repo/packs -type f -size +1M | head -n 1)
-chmod u+w "$pack"
-printf 'damage' | dd of="$pack" bs=1 seek=500000 conv=notrunc 2>/dev/null
+find repo/packs -type f -size +1M | while read -r pack; do
+	chmod u+w "$pack"
+	printf 'damage' | dd of="$pack" bs=1 seek=500000 conv=notrunc 2>/dev/null
+done
 ends 13 "$WHERRY" check --read-data --json
 json 'l[-1]["damage"] is True and
 any(o["message_type"] == "damaged_path" for o in l)'
