@@ -1,5 +1,6 @@
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,14 +74,20 @@ void cli_report(void *ctx, const char *path, const struct err *why)
 }
 
 /* Append text when it still fits; what comes first matters most. */
-static bool append(char *dst, size_t cap, size_t width, const char *text)
+static void append(char *dst, size_t cap, size_t width, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+static void append(char *dst, size_t cap, size_t width, const char *fmt, ...)
 {
-	size_t len = strlen(dst), n = strlen(text);
+	size_t len = strlen(dst);
+	char text[160];
+	va_list ap;
 
-	if (len + n >= cap || len + n > width)
-		return false;
-	memcpy(dst + len, text, n + 1);
-	return true;
+	va_start(ap, fmt);
+	int n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (n > 0 && (size_t)n < sizeof(text) && len + (size_t)n < cap &&
+	    len + (size_t)n <= width)
+		memcpy(dst + len, text, (size_t)n + 1);
 }
 
 static void bar(char *dst, size_t cells, double part)
@@ -94,63 +101,62 @@ static void bar(char *dst, size_t cells, double part)
 	dst[cells + 2] = '\0';
 }
 
+/* The time that is left, or that has passed when that is all one knows. */
+static void append_time(char *dst, size_t cap, size_t width,
+    const struct cli_moment *m)
+{
+	char a[CLI_TEXT_MAX];
+	double left = m->in >= 1 && m->total_known &&
+	    m->bytes < m->bytes_total ?
+	    (double)(m->bytes_total - m->bytes) / m->in : -1;
+
+	if (left > 1e7)
+		append(dst, cap, width, "  long to go");
+	else if (left >= 0)
+		append(dst, cap, width, "  %s left",
+		    cli_duration_text(a, sizeof(a), (int64_t)(left * 1e9)));
+	else
+		append(dst, cap, width, "  %s",
+		    cli_duration_text(a, sizeof(a), m->elapsed_ns));
+}
+
 void cli_progress_line(char *dst, size_t cap, size_t width,
     const struct cli_moment *m)
 {
-	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX], text[160];
-	bool known = m->total_known && m->bytes_total > 0;
-	double part = known ? (double)m->bytes / (double)m->bytes_total : 0;
+	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX], cells[32];
 
 	dst[0] = '\0';
-	if (part > 1)
-		part = 1;
-	if (known) {
-		if (width >= 100) {
-			bar(text, 20, part);
-			append(dst, cap, width, text);
-			append(dst, cap, width, " ");
-		}
-		snprintf(text, sizeof(text), "%3.0f %%  %s/%s", part * 100,
+	if (m->total_known && m->bytes_total > 0) {
+		double part = (double)m->bytes / (double)m->bytes_total;
+
+		part = part > 1 ? 1 : part;
+		bar(cells, width >= 100 ? 20 : 8, part);
+		if (width >= 60)
+			append(dst, cap, width, "%s ", cells);
+		append(dst, cap, width, "%3.0f %%  %s/%s", part * 100,
 		    cli_size_text(a, sizeof(a), (double)m->bytes),
 		    cli_size_text(b, sizeof(b), (double)m->bytes_total));
 	} else {
-		snprintf(text, sizeof(text), "%s",
+		append(dst, cap, width, "%s",
 		    cli_size_text(a, sizeof(a), (double)m->bytes));
 	}
-	append(dst, cap, width, text);
+	append_time(dst, cap, width, m);
 	if (m->total_known && m->files_total > 0)
-		snprintf(text, sizeof(text), "  %s/%s files",
+		append(dst, cap, width, "  %s/%s files",
 		    cli_count_text(a, sizeof(a), m->files),
 		    cli_count_text(b, sizeof(b), m->files_total));
 	else
-		snprintf(text, sizeof(text), "  %s file%s",
+		append(dst, cap, width, "  %s file%s",
 		    cli_count_text(a, sizeof(a), m->files),
 		    m->files == 1 ? "" : "s");
-	append(dst, cap, width, text);
-	snprintf(text, sizeof(text), "  %s",
-	    cli_rate_text(a, sizeof(a), m->in));
-	if (append(dst, cap, width, text) && m->out >= 0) {
-		snprintf(text, sizeof(text), " stored %s",
-		    cli_rate_text(a, sizeof(a), m->out));
-		append(dst, cap, width, text);
-	}
-	if (m->errors > 0) {
-		snprintf(text, sizeof(text), "  %s error%s",
+	append(dst, cap, width, "  %s", cli_rate_text(a, sizeof(a), m->in));
+	if (m->errors > 0)
+		append(dst, cap, width, "  %s error%s",
 		    cli_count_text(a, sizeof(a), m->errors),
 		    m->errors == 1 ? "" : "s");
-		append(dst, cap, width, text);
-	}
-	if (known && part > 0 && m->bytes < m->bytes_total && m->in >= 1) {
-		double left = (double)(m->bytes_total - m->bytes) / m->in;
-
-		snprintf(text, sizeof(text), "  %s left", left > 1e7 ?
-		    "long" : cli_duration_text(a, sizeof(a),
-		    (int64_t)(left * 1e9)));
-	} else {
-		snprintf(text, sizeof(text), "  %s",
-		    cli_duration_text(a, sizeof(a), m->elapsed_ns));
-	}
-	append(dst, cap, width, text);
+	if (m->out >= 0)
+		append(dst, cap, width, "  stored %s",
+		    cli_rate_text(a, sizeof(a), m->out));
 }
 
 /* Read the counters and carry the smoothed speeds on. */

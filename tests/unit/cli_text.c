@@ -254,6 +254,10 @@ static void the_line_never_exceeds_its_width(void **state)
 	assert_non_null(strstr(text, "1,000 errors"));
 	assert_non_null(strstr(text, "left"));
 	assert_non_null(strstr(text, "[===========>"));
+	/* On 80 columns there is still a bar, and when it will be done. */
+	cli_progress_line(text, sizeof(text), 79, &m);
+	assert_non_null(strstr(text, "[====>   ]"));
+	assert_non_null(strstr(text, "left"));
 }
 
 static void without_a_total_nothing_is_guessed(void **state)
@@ -266,7 +270,7 @@ static void without_a_total_nothing_is_guessed(void **state)
 
 	(void)state;
 	cli_progress_line(text, sizeof(text), 200, &m);
-	assert_string_equal(text, "1.00 KiB  3 files  0 B/s  1.0s");
+	assert_string_equal(text, "1.00 KiB  1.0s  3 files  0 B/s");
 }
 
 static void json_keeps_raw_bytes(void **state)
