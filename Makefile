@@ -189,9 +189,9 @@ bench-large: ## the same with large data
 	@$(MAKE) --no-print-directory all benches tools
 	@O=$(O) sh bench/run.sh --large
 
-demo: ## backup and restore before your eyes
+demo: ## backup and restore before your eyes; of DIR=... if given
 	@deploy/deps.sh --quiet build
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(O)/tests/tools/treesum
 	@O=$(O) sh deploy/demo.sh
 
 # --- installing -------------------------------------------------------------
