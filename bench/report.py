@@ -67,6 +67,8 @@ def verdict(r):
 
 def print_case(rows, case, about):
     mine = [r for r in rows if r["case"] == case]
+    steps = list(dict.fromkeys(r["step"] for r in mine))
+    mine.sort(key=lambda r: steps.index(r["step"]))
     print("\n== %s: %s" % (case, about))
     table = [HEADS] + [cells(r) for r in mine]
     # What failed says so in place of numbers, and sets no width.

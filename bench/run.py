@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 import machine
 import measure
@@ -44,6 +45,7 @@ LARGE = {
 }
 LARGE_INDEX = 20000000
 LARGE_MEMORY = "128M"
+SETTLED = 2.5
 KEPT_BY_NOBODY = "root"
 # What two file systems, or a program with another idea of a backup, may not
 # agree on; names, types, links' targets and all content are left.
@@ -133,7 +135,10 @@ class Bench:
         source = os.path.join(self.scratch, "source", "data")
         say("%s: making %s" % (name, about))
         make(source, self.args.quick)
+        made = time.monotonic()
         known = self.limits.of_source(source, name == "block")
+        # What changed a moment before it was read is read again next time.
+        time.sleep(max(0.0, made + SETTLED - time.monotonic()))
         entries, size = known["walk"]["entries"], known["walk"]["bytes"]
         if name in ("random", "block"):
             about += ", %.3g GiB" % (size / 2 ** 30)
