@@ -16,6 +16,9 @@
 #define SEEN_SLOTS (1u << 20)
 #define BAD_SLOTS (1u << 18)
 
+/* Packs that are read at once; each holds a few MiB. */
+#define CHECK_JOBS 3u
+
 struct set {
 	uint64_t *v;
 	uint32_t slots, used;
@@ -236,13 +239,27 @@ static bool check_cancelled(void *ctx)
 	return engine_cancelled(c->e);
 }
 
+static void check_progress(void *ctx, uint64_t done, uint64_t total)
+{
+	struct checking *c = ctx;
+	struct engine_progress *p = engine_progress(c->e);
+
+	atomic_store(&p->files_done, done);
+	atomic_store(&p->files_total, total);
+	atomic_store(&p->total_known, true);
+}
+
 static int check_run(struct checking *c, struct err *err)
 {
 	struct store_check_options so = {
 		.read_percent = c->opt->read_percent,
 		.cancelled = check_cancelled,
+		.progress = check_progress,
 		.ctx = c,
-		.threads = 1,
+		/* Packs are read and opened by the threads that send them else. */
+		.threads = pool_size(c->e->pool) < CHECK_JOBS ? pool_size(c->e->pool) :
+		    CHECK_JOBS,
+		.executor = { uploads_submit, c->e->uploads },
 	};
 
 	if (set_init(&c->seen, SEEN_SLOTS, err) < 0 ||
