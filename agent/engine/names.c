@@ -14,7 +14,7 @@
  * and a NUL.  A run is read back through a window of RUN_WINDOW bytes.
  */
 #define RECORD_HEAD 11
-#define RECORD_MAX (RECORD_HEAD + 256 + 1)
+#define RECORD_MAX (RECORD_HEAD + NAMES_LONGEST + 1)
 #define RUN_WINDOW (32u << 10)
 
 struct run {
@@ -173,6 +173,8 @@ static int spill(struct names *n, struct err *err)
 
 int names_add(struct names *n, const struct name *name, struct err *err)
 {
+	if (name->len > NAMES_LONGEST)
+		return err_set(err, ERR_BUG, "a name of %u bytes", name->len);
 	if (n->arena.len + n->nrefs * sizeof(*n->refs) > n->limit && spill(n, err) < 0)
 		return -1;
 	if (n->nrefs == n->cap) {

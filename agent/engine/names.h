@@ -13,6 +13,9 @@
  */
 struct names;
 
+/* Bytes; more than 255 are found on vfat and FUSE, more than this nowhere. */
+#define NAMES_LONGEST 4095u
+
 struct name {
 	uint64_t h;
 	const char *s;      /* NUL-terminated */
@@ -27,6 +30,7 @@ struct name {
 struct names *names_new(size_t limit, struct err *err);
 void names_free(struct names *n); /* NULL is fine */
 
+/* A name longer than NAMES_LONGEST is class BUG. */
 int names_add(struct names *n, const struct name *name, struct err *err);
 
 /* End adding: sort.  Then names_next gives them in order. */

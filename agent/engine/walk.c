@@ -38,6 +38,7 @@ struct walk {
 	size_t pending;     /* bytes that the frames' names hold */
 	dev_t root_dev;
 	struct buf path;    /* scratch */
+	char name[NAMES_LONGEST + 1]; /* a copy */
 	uint8_t dents[DIRENT_BUFFER];
 };
 
@@ -107,6 +108,8 @@ static int list_all(struct walk *w, struct dir *dir, int fd, struct names *names
 			at += d->reclen;
 			if (strcmp(d->name, ".") == 0 || strcmp(d->name, "..") == 0)
 				continue;
+			if (strlen(d->name) > NAMES_LONGEST)
+				return err_set(err, ERR_IO, "it holds a name that no call can give");
 			if (take(w, dir, fd, d->name, d->type, names, err) < 0)
 				return -1;
 		}
@@ -161,15 +164,14 @@ static int emit(struct walk *w, struct dir *dir, struct names *names,
     struct names *subdirs, struct err *err)
 {
 	struct name next, cur;
-	char text[256];
 	bool equal_before = false;
 	int r = names_next(names, &next, err);
 
 	while (r == 0) {
 		/* Looking one ahead needs a copy: the text is borrowed. */
 		cur = next;
-		memcpy(text, next.s, next.len + 1u);
-		cur.s = text;
+		memcpy(w->name, next.s, next.len + 1u);
+		cur.s = w->name;
 		r = names_next(names, &next, err);
 
 		bool equal = r == 0 && next.h == cur.h;
