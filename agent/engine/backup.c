@@ -47,19 +47,50 @@ bool backup_failed(struct backup *b)
 	return failed;
 }
 
-void backup_advance(struct backup *b, struct item **place)
+void backup_submit(struct backup *b, struct pool_task *task, bool urgent)
+{
+	atomic_fetch_add(&b->tasks, 1);
+	pool_submit(b->e->pool, task, urgent);
+}
+
+/*
+ * All under the lock: who sees the counts afterwards and then takes the lock
+ * once knows that the worker is done with the item and with b.
+ */
+void backup_task_end(struct backup *b, atomic_uint *busy)
 {
 	pthread_mutex_lock(&b->lock);
-	*place = (*place)->next;
+	if (busy != NULL)
+		atomic_fetch_sub(busy, 1);
+	atomic_fetch_sub(&b->tasks, 1);
+	b->events++;
+	pthread_cond_signal(&b->wake);
 	pthread_mutex_unlock(&b->lock);
 }
 
-bool backup_walk_over(struct backup *b, struct item *const *place)
+void backup_advance(struct backup *b, struct item *_Atomic *place)
+{
+	struct item *it = atomic_load(place);
+
+	pthread_mutex_lock(&b->lock);
+	atomic_store(place, it->next);
+	pthread_mutex_unlock(&b->lock);
+}
+
+bool backup_walk_over(struct backup *b, struct item *_Atomic *place)
 {
 	pthread_mutex_lock(&b->lock);
-	bool over = b->walk_done && *place == NULL;
+	bool over = b->walk_done && atomic_load(place) == NULL;
 	pthread_mutex_unlock(&b->lock);
 	return over;
+}
+
+bool backup_stuck(struct backup *b)
+{
+	pthread_mutex_lock(&b->lock);
+	bool stuck = b->items >= ITEMS_MAX && b->merge_at == NULL;
+	pthread_mutex_unlock(&b->lock);
+	return stuck;
 }
 
 static void report_path(struct backup *b, const char *path, const struct err *why)
@@ -159,7 +190,7 @@ static void run_batch(struct pool_task *task, unsigned self)
 		it = next;
 	}
 	free(ba);
-	backup_wake(b);
+	backup_task_end(b, NULL);
 }
 
 static void send_batch(struct backup *b)
@@ -170,27 +201,33 @@ static void send_batch(struct backup *b)
 		return;
 	b->open_batch = NULL;
 	ba->task.fn = run_batch;
-	pool_submit(b->e->pool, &ba->task, false);
+	backup_submit(b, &ba->task, false);
 }
 
-static int batch_add(struct backup *b, struct item *it, struct err *err)
+static int batch_begin(struct backup *b, struct err *err)
 {
 	struct batch *ba = b->open_batch;
 
-	if (ba == NULL) {
-		ba = mem_zalloc(sizeof(*ba), "a batch of files", err);
-		if (ba == NULL)
-			return -1;
-		ba->b = b;
-		ba->fetch_all = b->state == NULL;
-		ba->tail = &ba->first;
-		b->open_batch = ba;
-	}
+	if (ba != NULL)
+		return 0;
+	ba = mem_zalloc(sizeof(*ba), "a batch of files", err);
+	if (ba == NULL)
+		return -1;
+	ba->b = b;
+	ba->fetch_all = b->state == NULL;
+	ba->tail = &ba->first;
+	b->open_batch = ba;
+	return 0;
+}
+
+static void batch_add(struct backup *b, struct item *it)
+{
+	struct batch *ba = b->open_batch;
+
 	*ba->tail = it;
 	ba->tail = &it->batch_next;
 	if (++ba->n == BATCH_ITEMS)
 		send_batch(b);
-	return 0;
 }
 
 /*
@@ -226,10 +263,13 @@ static int on_entry(void *ctx, struct dir *dir, const char *name, size_t len,
 	if (backup_failed(b))
 		return err_set(err, ERR_CANCELLED, "the backup has failed");
 
+	/* What is in the list is also in a batch: nothing here may fail later. */
 	struct item *it = mem_zalloc(sizeof(*it) + len + 1, "a file's entry", err);
 
-	if (it == NULL)
+	if (it == NULL || batch_begin(b, err) < 0) {
+		free(it);
 		return -1;
+	}
 	it->b = b;
 	it->dir = dir_ref(dir);
 	it->h = h;
@@ -250,7 +290,8 @@ static int on_entry(void *ctx, struct dir *dir, const char *name, size_t len,
 		b->encode_at = it;
 	b->items++;
 	pthread_mutex_unlock(&b->lock);
-	return batch_add(b, it, err);
+	batch_add(b, it);
+	return 0;
 }
 
 static void on_bad(void *ctx, const char *path, const struct err *why)
@@ -341,26 +382,13 @@ static int main_loop(struct backup *b, struct err *err)
 	}
 }
 
-/* After a failure: let every task that names an item end, then free them. */
+/* Let every task end, then free the items that a failure has left. */
 static void drain(struct backup *b)
 {
-	for (;;) {
-		bool busy = false;
-
-		pthread_mutex_lock(&b->lock);
-		uint64_t seen = b->events;
-
-		for (struct item *it = b->first; it != NULL && !busy; it = it->next)
-			busy = !atomic_load(&it->looked) || atomic_load(&it->busy) > 0 ||
-			    (it->content.bundle != NULL &&
-			     it->content.bundle != b->bundle &&
-			     !atomic_load(&it->content.bundle->stored));
-		while (busy && b->events == seen)
-			pthread_cond_wait(&b->wake, &b->lock);
-		pthread_mutex_unlock(&b->lock);
-		if (!busy)
-			break;
-	}
+	pthread_mutex_lock(&b->lock);
+	while (atomic_load(&b->tasks) > 0)
+		pthread_cond_wait(&b->wake, &b->lock);
+	pthread_mutex_unlock(&b->lock);
 	while (b->first != NULL) {
 		struct item *it = b->first;
 
@@ -420,6 +448,9 @@ static int backup_tree(struct backup *b, const struct store_snapshot *parent,
 	total_stop(total);
 	pthread_join(walker, NULL);
 	drain(b);
+	/* The first failure is the cause; what main met may follow from it. */
+	if (r < 0)
+		*err = b->failure;
 	if (r == 0)
 		r = archive_tree_finish(b->tree, &catalog, &state, err);
 	if (r == 0) {

@@ -37,9 +37,14 @@
 /* Buffers of bundles kept for the next ones. */
 #define BUNDLE_SPARES 8u
 
+/* Items that a worker looks at in one go; small in builds that test. */
+#ifndef BATCH_ITEMS
 #define BATCH_ITEMS 64u
+#endif
 /* Items between walk and encoding. */
+#ifndef ITEMS_MAX
 #define ITEMS_MAX 16384u
+#endif
 
 struct backup;
 struct item;
@@ -72,6 +77,7 @@ struct item {
 	bool carry;             /* by its leaf, unread */
 	bool linked;            /* content comes from an earlier name of the inode */
 	bool gone;              /* vanished: no entry */
+	bool small;             /* decided: its content may go into a bundle */
 	bool bundled;           /* bundle_step has gone past */
 	bool waits_inode;       /* decided when the inode rule is */
 	atomic_bool looked;     /* statx is done */
@@ -149,6 +155,7 @@ struct backup {
 	unsigned items;             /* between walk and encoding */
 	bool walk_done;
 	uint64_t events;            /* grows whenever main should look again */
+	atomic_uint tasks;          /* in the pool or running; shrinks under lock */
 	struct err failure;         /* of any thread: the run fails */
 	bool failed;
 	atomic_size_t held;         /* bytes of small files' content */
@@ -171,7 +178,8 @@ struct backup {
 	unsigned inode_seen, inode_moved;
 	struct item *waiting_first, **waiting_tail; /* for that rule */
 	size_t held_max;            /* bytes */
-	struct item *merge_at, *bundle_at, *encode_at; /* next for each */
+	/* Next for each; the walk sets them when there was none. */
+	struct item *_Atomic merge_at, *_Atomic bundle_at, *_Atomic encode_at;
 
 	struct bundle *bundle;      /* being filled */
 	unsigned bundle_span;       /* items since it was begun */
@@ -195,11 +203,17 @@ void backup_fail(struct backup *b, const struct err *why);
 bool backup_failed(struct backup *b);
 /* Tell main that something has changed. */
 void backup_wake(struct backup *b);
+/* Queue a task, which calls backup_task_end as its very last act. */
+void backup_submit(struct backup *b, struct pool_task *task, bool urgent);
+/* Count *busy (may be NULL) down by one, end the task and wake main. */
+void backup_task_end(struct backup *b, atomic_uint *busy);
 
 /* Move one of main's places to the next item; NULL: walk has made none yet. */
-void backup_advance(struct backup *b, struct item **place);
+void backup_advance(struct backup *b, struct item *_Atomic *place);
 /* The walk has ended and that place stands behind the last item. */
-bool backup_walk_over(struct backup *b, struct item *const *place);
+bool backup_walk_over(struct backup *b, struct item *_Atomic *place);
+/* The walk makes no more items before some are encoded; all are merged. */
+bool backup_stuck(struct backup *b);
 
 /* Report a path that could not be read or not wholly. */
 void backup_report(struct backup *b, struct dir *dir, const char *name,
@@ -237,6 +251,8 @@ void merge_spoil(struct backup *b, struct group *g);
 void merge_force(struct backup *b, struct item *it);
 void merge_group_unref(struct group *g);
 int bundle_step(struct backup *b, struct err *err);
+/* End the bundle that is open, which there is, and let it be stored. */
+void bundle_flush(struct backup *b);
 void bundle_unref(struct bundle *bd);
 void bundle_release(struct backup *b); /* the spare buffers */
 int encode_step(struct backup *b, struct err *err);

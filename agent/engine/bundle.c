@@ -69,17 +69,17 @@ static void store_bundle(struct pool_task *task, unsigned self)
 	buffer_put(b, bd->data);
 	bd->data = NULL;
 	atomic_store_explicit(&bd->stored, true, memory_order_release);
-	backup_wake(b);
+	backup_task_end(b, NULL);
 }
 
-static void bundle_flush(struct backup *b)
+void bundle_flush(struct backup *b)
 {
 	struct bundle *bd = b->bundle;
 
 	b->bundle = NULL;
 	b->bundle_span = 0;
 	bd->task.fn = store_bundle;
-	pool_submit(b->e->pool, &bd->task, false);
+	backup_submit(b, &bd->task, false);
 	/* The items that are in it hold it until they are encoded. */
 	bundle_unref(bd);
 }
@@ -134,13 +134,12 @@ static int bundle_add(struct backup *b, struct item *it, struct err *err)
 	return 0;
 }
 
-/* Has what may be read of it been read? */
+/* Has what may be read of it been read?  Others may still be at work. */
 static bool settled(struct item *it)
 {
 	if (!it->decided)
 		return false;
-	return it->type != FMT_FILE || it->size >= SMALL_MAX ||
-	    atomic_load_explicit(&it->busy, memory_order_acquire) == 0;
+	return !it->small || atomic_load_explicit(&it->busy, memory_order_acquire) == 0;
 }
 
 int bundle_step(struct backup *b, struct err *err)
@@ -149,8 +148,8 @@ int bundle_step(struct backup *b, struct err *err)
 	struct item *it;
 
 	while ((it = b->bundle_at) != NULL && it != b->merge_at && settled(it)) {
-		if (it->content.kind == FMT_CONTENT_SLICE && it->content.bytes != NULL &&
-		    bundle_add(b, it, err) < 0)
+		if (it->small && it->content.kind == FMT_CONTENT_SLICE &&
+		    it->content.bytes != NULL && bundle_add(b, it, err) < 0)
 			return -1;
 		if (b->bundle != NULL && ++b->bundle_span > BUNDLE_SPAN)
 			bundle_flush(b);

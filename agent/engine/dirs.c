@@ -108,13 +108,15 @@ void dir_unref(struct dir *dir)
 		struct dirs *d = dir->dirs;
 		struct dir *parent = dir->parent;
 
+		/* Until it is off the list, another thread may close it. */
+		pthread_mutex_lock(&d->lock);
 		if (dir->fd >= 0) {
-			pthread_mutex_lock(&d->lock);
 			idle_remove(d, dir);
 			d->open--;
-			pthread_mutex_unlock(&d->lock);
-			close(dir->fd);
 		}
+		pthread_mutex_unlock(&d->lock);
+		if (dir->fd >= 0)
+			close(dir->fd);
 		free(dir->name);
 		free(dir);
 		dir = parent;

@@ -61,9 +61,6 @@ static int entry_content(struct backup *b, struct item *it, struct fmt_content *
 	    (it->state.bits & FMT_STATE_CONTENT)) {
 		*ret = it->state.content;
 		it->size = ret->size;
-	} else if (it->content.kind == CONTENT_NONE && engine_cancelled(b->e)) {
-		/* Workers read nothing more then. */
-		return err_set(err, ERR_CANCELLED, "stopped on request");
 	} else if (it->content.kind == CONTENT_NONE) {
 		return err_set(err, ERR_BUG, "the content of %s was not read", it->name);
 	} else {
@@ -201,7 +198,10 @@ static int carried_paths(struct item *first, unsigned n, struct archive_carried 
 	const struct item *it = first;
 	const struct dir *last = NULL;
 
-	for (unsigned i = 0; i < n; i++, it = it->next) {
+	/* What follows the last item is the walk's. */
+	for (unsigned i = 0; i < n; i++) {
+		if (i > 0)
+			it = it->next;
 		if (it->dir != last)
 			total += it->dir->depth;
 		last = it->dir;
@@ -214,7 +214,9 @@ static int carried_paths(struct item *first, unsigned n, struct archive_carried 
 	*ret_comps = c;
 	it = first;
 	last = NULL;
-	for (unsigned i = 0; i < n; i++, it = it->next) {
+	for (unsigned i = 0; i < n; i++) {
+		if (i > 0)
+			it = it->next;
 		if (it->dir != last) {
 			for (const struct dir *d = it->dir; d->parent != NULL; d = d->parent)
 				c[d->depth - 1] = (struct fmt_comp){ d->name, d->len, d->h };
@@ -295,6 +297,9 @@ static int encode_item(struct backup *b, struct item *it, struct err *err)
 	}
 	if (atomic_load_explicit(&it->busy, memory_order_acquire) > 0)
 		return 0;
+	/* Workers read nothing more then, and what they left is not to be told. */
+	if (engine_cancelled(b->e))
+		return err_set(err, ERR_CANCELLED, "stopped on request");
 	if (it->content.bundle != NULL &&
 	    !atomic_load_explicit(&it->content.bundle->stored, memory_order_acquire))
 		return 0;
@@ -325,12 +330,24 @@ int encode_step(struct backup *b, struct err *err)
 		if (r < 0)
 			return -1;
 		if (r == 0)
-			return did;
+			break;
 		did = 1;
 	}
-	if (it != NULL && !it->decided && it != b->merge_at && b->items >= ITEMS_MAX) {
+	if (did || !backup_stuck(b))
+		return did;
+	/*
+	 * The walk waits for room and all that it gave is merged: an undecided
+	 * item can be in the way then, and it stops the bundles first; or, when
+	 * no worker has anything left to do, the bundle that is open.
+	 */
+	it = b->bundle_at;
+	if (it != NULL && !it->decided) {
 		merge_force(b, it);
-		did = 1;
+		return 1;
 	}
-	return did;
+	if (it == NULL && b->bundle != NULL && atomic_load(&b->tasks) == 0) {
+		bundle_flush(b);
+		return 1;
+	}
+	return 0;
 }

@@ -245,9 +245,8 @@ static void run_big(struct pool_task *task, unsigned self)
 	}
 	pthread_mutex_unlock(&b->lock);
 	if (next != NULL)
-		pool_submit(b->e->pool, &next->task, false);
-	atomic_fetch_sub(&it->busy, 1);
-	backup_wake(b);
+		backup_submit(b, &next->task, false);
+	backup_task_end(b, &it->busy);
 }
 
 void file_submit_big(struct backup *b, struct item *it)
@@ -265,5 +264,5 @@ void file_submit_big(struct backup *b, struct item *it)
 	}
 	pthread_mutex_unlock(&b->lock);
 	if (now)
-		pool_submit(b->e->pool, &it->task, false);
+		backup_submit(b, &it->task, false);
 }

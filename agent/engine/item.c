@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -245,7 +246,7 @@ static void fetch_target(struct backup *b, struct item *it, int dirfd)
 
 static void fetch_special(struct backup *b, struct item *it, int dirfd)
 {
-	char path[320];
+	char path[PATH_MAX + 64]; /* longer names could not be looked at */
 
 	/* Opening a device or fifo has effects; its name has none. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dirfd, it->name);
@@ -403,8 +404,7 @@ static void run_fetch_all(struct pool_task *task, unsigned self)
 
 	if (!backup_failed(b) && !engine_cancelled(b->e))
 		item_fetch(b, self, it, true);
-	atomic_fetch_sub(&it->busy, 1);
-	backup_wake(b);
+	backup_task_end(b, &it->busy);
 }
 
 static void run_fetch_meta(struct pool_task *task, unsigned self)
@@ -414,8 +414,7 @@ static void run_fetch_meta(struct pool_task *task, unsigned self)
 
 	if (!backup_failed(b) && !engine_cancelled(b->e))
 		item_fetch(b, self, it, false);
-	atomic_fetch_sub(&it->busy, 1);
-	backup_wake(b);
+	backup_task_end(b, &it->busy);
 }
 
 void item_submit_fetch(struct backup *b, struct item *it, bool content)
@@ -426,7 +425,7 @@ void item_submit_fetch(struct backup *b, struct item *it, bool content)
 		return;
 	}
 	it->task.fn = content ? run_fetch_all : run_fetch_meta;
-	pool_submit(b->e->pool, &it->task, false);
+	backup_submit(b, &it->task, false);
 }
 
 void item_free(struct item *it)

@@ -15,9 +15,13 @@
  */
 
 /* Regular files after which it is decided whether inode numbers count. */
+#ifndef INODE_SAMPLE
 #define INODE_SAMPLE 1000u
+#endif
 /* As many with their inode unchanged settle it at once. */
+#ifndef INODE_PROOF
 #define INODE_PROOF 100u
+#endif
 
 void merge_group_unref(struct group *g)
 {
@@ -307,6 +311,7 @@ static int settle_match(struct backup *b, struct item *it, struct err *err)
 
 static int merge_item(struct backup *b, struct item *it, struct err *err)
 {
+	it->small = it->type == FMT_FILE && it->size < SMALL_MAX;
 	if (it->no_state) {
 		merge_spoil(b, b->at_group);
 		read_item(b, it, ITEM_NEW);
