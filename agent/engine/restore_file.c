@@ -1,0 +1,543 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/engine/restore_internal.h"
+#include "repo/base/bytes.h"
+#include "repo/base/cleanup.h"
+
+#define DIRECT_ALIGN 4096u
+
+/* --- bytes ---------------------------------------------------------------------------*/
+
+int restore_pwrite(int fd, const uint8_t *p, size_t len, uint64_t at)
+{
+	while (len > 0) {
+		ssize_t n = pwrite(fd, p, len, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno;
+		p += n;
+		at += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int restore_pread(int fd, uint8_t *p, size_t len, uint64_t at)
+{
+	while (len > 0) {
+		ssize_t n = pread(fd, p, len, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? errno : ENODATA;
+		p += n;
+		at += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int restore_zero(int fd, uint64_t at, uint64_t len, bool hole, uint8_t *scratch,
+    size_t cap)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return errno;
+	if (S_ISBLK(st.st_mode)) {
+		uint64_t range[2] = { at, len };
+
+		if (at % 512 == 0 && len % 512 == 0 && ioctl(fd, BLKZEROOUT, range) == 0)
+			return 0;
+	} else {
+		int mode = hole ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
+
+		if (fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)len) == 0)
+			return 0;
+		if (errno != EOPNOTSUPP && errno != EINVAL && errno != ENOSYS)
+			return errno;
+	}
+	memset(scratch, 0, cap);
+	while (len > 0) {
+		size_t n = len < cap ? (size_t)len : cap;
+		int e = restore_pwrite(fd, scratch, n, at);
+
+		if (e != 0)
+			return e;
+		at += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static void failed_to(struct ritem *it, int errnum, const char *what)
+{
+	struct err why;
+
+	err_sys(&why, errnum, "cannot %s", what);
+	if (it->dir == NULL) {
+		/* A block volume with a gap is none. */
+		err_wrap(&why, "%s", it->r->opt->target);
+		restore_fail(it->r, &why);
+		return;
+	}
+	if (!atomic_exchange(&it->bad, true) || why.class == ERR_FULL)
+		restore_report(it, &why);
+}
+
+/* --- opening ----------------------------------------------------------------------------*/
+
+static int open_existing(struct ritem *it, int dirfd)
+{
+	int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	int fd = openat(dirfd, it->name, flags);
+	struct stat st;
+
+	if (fd < 0 && errno == EACCES) {
+		/* The own file, which its mode protects: it gets its mode later. */
+		CLEANUP_CLOSE int path = openat(dirfd, it->name,
+		    O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		char name[40];
+
+		snprintf(name, sizeof(name), "/proc/self/fd/%d", path);
+		if (path >= 0 && fstat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+		    chmod(name, 0600) == 0)
+			fd = openat(dirfd, it->name, flags);
+	}
+	if (fd < 0)
+		return -1;
+	/*
+	 * A file with a second name is not written: that name may belong to
+	 * somebody else, even outside of the target.
+	 */
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink > 1) {
+		close(fd);
+		errno = EMLINK;
+		return -1;
+	}
+	return fd;
+}
+
+int restore_file_open(struct ritem *it, int dirfd)
+{
+	struct restore *r = it->r;
+	struct err err;
+	int fd;
+
+	if (it->how == HOW_UPDATE) {
+		fd = open_existing(it, dirfd);
+		if (fd >= 0 && ftruncate(fd, (off_t)it->size) == 0)
+			return fd;
+		if (fd >= 0 || errno != EMLINK) {
+			failed_to(it, errno, "write the file that is there");
+			if (fd >= 0)
+				close(fd);
+			return -1;
+		}
+		it->how = HOW_REPLACE;
+	}
+	if (it->how == HOW_REPLACE &&
+	    restore_remove(r, dirfd, it->name, r->opt->delete_extra, &err) < 0) {
+		if (!atomic_exchange(&it->bad, true))
+			restore_report(it, &err);
+		return -1;
+	}
+	fd = openat(dirfd, it->name,
+	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		failed_to(it, errno, "create the file");
+		return -1;
+	}
+	it->fresh = true;
+	if (it->flags != 0)
+		restore_meta_early(it, fd);
+	return fd;
+}
+
+static void tell_done(struct ritem *it)
+{
+	struct restore *r = it->r;
+	struct engine_progress *p = &r->e->progress;
+	uint64_t written = atomic_load(&it->written);
+
+	atomic_fetch_add(&r->files, 1);
+	atomic_fetch_add(&r->bytes, it->size);
+	atomic_fetch_add(&p->files_done, 1);
+	if (it->how == HOW_SAME || (it->how == HOW_UPDATE && written == 0)) {
+		atomic_fetch_add(&r->same, 1);
+		atomic_fetch_add(&p->files_same, 1);
+	} else if (it->how == HOW_UPDATE) {
+		atomic_fetch_add(&p->files_changed, 1);
+	} else {
+		atomic_fetch_add(&p->files_new, 1);
+	}
+}
+
+static void write_bytes(struct ritem *it, int fd, uint64_t at, const uint8_t *p, size_t len)
+{
+	int e = restore_pwrite(fd, p, len, at);
+
+	if (e != 0) {
+		failed_to(it, e, "write");
+		return;
+	}
+	atomic_fetch_add(&it->written, len);
+	atomic_fetch_add(&it->r->bytes_written, len);
+}
+
+/* Owner, mode and all that, and what is told of the file. */
+static void finish_fd(struct ritem *it, int fd)
+{
+	struct restore_meta_at at = { .fd = fd, .dirfd = -1, .fresh = it->fresh };
+	bool meta = restore_meta_apply(it, &at);
+	uint64_t written = atomic_load(&it->written);
+
+	if (it->fresh)
+		restore_action(it, "create", it->size);
+	else if (written > 0)
+		restore_action(it, "update", written);
+	else
+		restore_action(it, meta ? "metadata" : "same", 0);
+	tell_done(it);
+}
+
+/* What a dry run says of a file that nothing was written to. */
+static void finish_dry(struct ritem *it)
+{
+	uint64_t written = atomic_load(&it->written);
+
+	if (it->how == HOW_CREATE || it->how == HOW_REPLACE)
+		restore_action(it, "create", it->size);
+	else
+		restore_action(it, written > 0 ? "update" : "metadata", written);
+	tell_done(it);
+}
+
+/* --- a file in one go -----------------------------------------------------------------------*/
+
+/* Whether the file that is updated holds these bytes already. */
+static bool holds(int fd, const uint8_t *bytes, size_t len)
+{
+	uint8_t buf[16384];
+
+	for (size_t at = 0; at < len;) {
+		size_t n = len - at < sizeof(buf) ? len - at : sizeof(buf);
+
+		if (restore_pread(fd, buf, n, at) != 0 || memcmp(buf, bytes + at, n) != 0)
+			return false;
+		at += n;
+	}
+	return true;
+}
+
+static void whole_at(struct ritem *it, int dirfd, const uint8_t *bytes)
+{
+	CLEANUP_CLOSE int fd = restore_file_open(it, dirfd);
+	bool update = it->how == HOW_UPDATE;
+
+	if (fd < 0)
+		return;
+	if (bytes == NULL && it->size > 0 && ftruncate(fd, (off_t)it->size) < 0) {
+		failed_to(it, errno, "size the file");
+	} else if (bytes != NULL && it->size > 0 &&
+	    !(update && holds(fd, bytes, it->size))) {
+		write_bytes(it, fd, 0, bytes, it->size);
+	}
+	atomic_fetch_add(&it->r->e->progress.bytes_done, it->size);
+	finish_fd(it, fd);
+}
+
+/* A dry run of an update looks, too. */
+static void whole_dry(struct ritem *it, int dirfd, const uint8_t *bytes)
+{
+	if (it->how == HOW_UPDATE && bytes != NULL) {
+		CLEANUP_CLOSE int fd = openat(dirfd, it->name,
+		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+		if (fd < 0 || !holds(fd, bytes, it->size))
+			atomic_fetch_add(&it->written, it->size);
+	}
+	finish_dry(it);
+}
+
+void restore_file_whole(struct ritem *it, const uint8_t *bytes)
+{
+	struct restore *r = it->r;
+	struct err err;
+	int dirfd = restore_dir_pin(r, it->dir, &err);
+
+	if (dirfd < 0 && r->dry) {
+		finish_dry(it);
+		return;
+	}
+	if (dirfd < 0) {
+		restore_report(it, &err);
+		return;
+	}
+	if (r->dry)
+		whole_dry(it, dirfd, bytes);
+	else
+		whole_at(it, dirfd, bytes);
+	dir_unpin(it->dir);
+}
+
+/* --- a file in several parts --------------------------------------------------------------------*/
+
+/* The list of open files that nobody uses now; the lock is held. */
+static void idle_remove(struct restore *r, struct ritem *it)
+{
+	*(it->older ? &it->older->newer : &r->oldest) = it->newer;
+	*(it->newer ? &it->newer->older : &r->newest) = it->older;
+	it->older = it->newer = NULL;
+	it->idle = false;
+}
+
+static void idle_add(struct restore *r, struct ritem *it)
+{
+	it->older = r->newest;
+	it->newer = NULL;
+	*(r->newest ? &r->newest->newer : &r->oldest) = it;
+	r->newest = it;
+	it->idle = true;
+}
+
+/* Open it again; it must be what this run has made or begun to update. */
+static int reopen(struct ritem *it, int dirfd)
+{
+	struct stat st;
+	int fd = openat(dirfd, it->name, (it->how == HOW_VERIFY || it->r->dry ?
+	    O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0) {
+		failed_to(it, errno, "open the file again");
+		return -1;
+	}
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (it->made && (st.st_ino != it->fino || st.st_dev != it->fdev))) {
+		failed_to(it, ESTALE, "go on with it: another file is in its place");
+		close(fd);
+		return -1;
+	}
+	/* Bytes that are still in memory prove little. */
+	if (it->how == HOW_VERIFY)
+		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	it->fino = st.st_ino;
+	it->fdev = st.st_dev;
+	it->made = true;
+	return fd;
+}
+
+/* The first time: make it as long as it will be. */
+static int open_first(struct ritem *it, int dirfd)
+{
+	int fd = restore_file_open(it, dirfd);
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	if (ftruncate(fd, (off_t)it->size) < 0 || fstat(fd, &st) < 0) {
+		failed_to(it, errno, "size the file");
+		close(fd);
+		return -1;
+	}
+	it->fino = st.st_ino;
+	it->fdev = st.st_dev;
+	it->made = true;
+	return fd;
+}
+
+static int open_item(struct ritem *it)
+{
+	struct err err;
+	int dirfd = restore_dir_pin(it->r, it->dir, &err);
+
+	if (dirfd < 0) {
+		if (!atomic_exchange(&it->bad, true))
+			restore_report(it, &err);
+		return -1;
+	}
+
+	int fd = it->made || it->how == HOW_VERIFY || it->r->dry ? reopen(it, dirfd) :
+	    open_first(it, dirfd);
+
+	dir_unpin(it->dir);
+	return fd;
+}
+
+int restore_file_pin(struct ritem *it)
+{
+	struct restore *r = it->r;
+	int surplus = -1;
+
+	pthread_mutex_lock(&r->files_lock);
+	if (it->idle)
+		idle_remove(r, it);
+	if (it->fd < 0 && !(it->bad && !it->made)) {
+		it->fd = open_item(it);
+		if (it->fd >= 0 && ++r->open_files > r->open_max && r->oldest != NULL) {
+			struct ritem *old = r->oldest;
+
+			idle_remove(r, old);
+			surplus = old->fd;
+			old->fd = -1;
+			r->open_files--;
+		}
+	}
+
+	int fd = it->fd;
+
+	if (fd >= 0)
+		it->pins++;
+	pthread_mutex_unlock(&r->files_lock);
+	if (surplus >= 0)
+		close(surplus);
+	return fd;
+}
+
+void restore_file_unpin(struct ritem *it)
+{
+	struct restore *r = it->r;
+
+	pthread_mutex_lock(&r->files_lock);
+	if (--it->pins == 0)
+		idle_add(r, it);
+	pthread_mutex_unlock(&r->files_lock);
+}
+
+void restore_files_close(struct restore *r, struct ritem *it)
+{
+	pthread_mutex_lock(&r->files_lock);
+	if (it->idle)
+		idle_remove(r, it);
+	if (it->fd >= 0) {
+		close(it->fd);
+		it->fd = -1;
+		r->open_files--;
+	}
+	pthread_mutex_unlock(&r->files_lock);
+}
+
+void restore_file_write(struct ritem *it, uint64_t at, const uint8_t *bytes, size_t len)
+{
+	atomic_fetch_add(&it->r->e->progress.bytes_done, len);
+	if (it->r->dry) {
+		atomic_fetch_add(&it->written, len);
+		return;
+	}
+
+	int fd = restore_file_pin(it);
+
+	if (fd < 0)
+		return;
+	if (it->direct_fd >= 0 && (at | len | (uintptr_t)bytes) % DIRECT_ALIGN == 0)
+		write_bytes(it, it->direct_fd, at, bytes, len);
+	else
+		write_bytes(it, fd, at, bytes, len);
+	restore_file_unpin(it);
+}
+
+void restore_file_finish(struct ritem *it)
+{
+	if (it->r->dry) {
+		finish_dry(it);
+		return;
+	}
+
+	int fd = restore_file_pin(it);
+
+	if (fd < 0)
+		return;
+	finish_fd(it, fd);
+	restore_file_unpin(it);
+}
+
+/* --- what is there already ------------------------------------------------------------------------*/
+
+/* Zeros and holes: 0 when the range reads so (and lies so), 1 when not. */
+static int zeros_differ(int fd, uint64_t at, uint64_t len, bool hole, uint8_t *scratch,
+    size_t cap)
+{
+	off_t data = lseek(fd, (off_t)at, SEEK_DATA);
+
+	/* All of it is a hole already. */
+	if ((data < 0 && errno == ENXIO) || (data >= 0 && (uint64_t)data >= at + len))
+		return hole ? 0 : 1;
+	if (hole)
+		return 1;
+	while (len > 0) {
+		size_t n = len < cap ? (size_t)len : cap;
+
+		if (restore_pread(fd, scratch, n, at) != 0 || !bytes_are_zero(scratch, n))
+			return 1;
+		at += n;
+		len -= n;
+	}
+	return 0;
+}
+
+static void check_zeros(struct restore *r, struct ritem *it, struct need *n, int fd,
+    uint8_t *scratch)
+{
+	size_t cap = fetch_blob_max(r->fetch);
+	bool hole = n->kind == NEED_HOLE || r->opt->sparse;
+
+	if (n->check && zeros_differ(fd, n->at, n->len, hole, scratch, cap) == 0)
+		return;
+	if (!r->dry) {
+		int e = restore_zero(fd, n->at, n->len, hole, scratch, cap);
+
+		if (e != 0) {
+			failed_to(it, e, "write zeros");
+			return;
+		}
+	}
+	if (n->check)
+		atomic_fetch_add(&it->written, n->len);
+	if (!hole)
+		atomic_fetch_add(&r->bytes_written, n->len);
+}
+
+bool restore_file_check(struct restore *r, unsigned self, struct need *n, uint8_t *scratch)
+{
+	struct ritem *it = n->owner;
+	uint8_t id[STORE_ID_LEN];
+	bool settled = false;
+	int fd = restore_file_pin(it);
+
+	if (fd < 0) {
+		/* It was told; nobody has use for the bytes. */
+		restore_item_part(it, self);
+		return true;
+	}
+	if (n->kind != NEED_BLOB) {
+		check_zeros(r, it, n, fd, scratch);
+		settled = true;
+	} else if (n->len <= fetch_blob_max(r->fetch) &&
+	    restore_pread(fd, scratch, n->len, n->at) == 0) {
+		fetch_id(r->fetch, self, scratch, n->len, id);
+		settled = memcmp(id, n->id, sizeof(id)) == 0;
+	}
+	if (!settled && r->dry) {
+		/* It would be written: no need to get it. */
+		atomic_fetch_add(&it->written, n->len);
+		settled = true;
+	}
+	restore_file_unpin(it);
+	if (settled) {
+		atomic_fetch_add(&r->e->progress.bytes_done, n->len);
+		restore_item_part(it, self);
+	}
+	return settled;
+}
