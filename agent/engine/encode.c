@@ -34,6 +34,47 @@ static int set_dir(struct backup *b, struct dir *dir, struct err *err)
 	return 0;
 }
 
+/* Keep the content of a file with several names for the others. */
+static int keep_linked(struct backup *b, const struct item *it,
+    const struct fmt_content *c, struct err *err)
+{
+	struct linked k = {
+		.size = c->size,
+		.changed = it->bits & FMT_CHANGED,
+		.no_carry = it->no_carry,
+	};
+
+	if (it->nlink < 2 || !links_seen(b->links, it->dev, it->ino) ||
+	    links_get(b->links, it->dev, it->ino, it->digest) != NULL)
+		return 0;
+	if (content_copy(c, &k.content, err) < 0)
+		return -1;
+	memcpy(k.digest, it->digest, sizeof(k.digest));
+	links_put(b->links, it->dev, it->ino, &k);
+	return 0;
+}
+
+/* What an earlier name of the inode has stored.  0, or 1 when there is nothing. */
+static int linked_content(struct backup *b, struct item *it, struct fmt_content *ret)
+{
+	const struct linked *k = links_get(b->links, it->dev, it->ino, it->digest);
+
+	if (k == NULL)
+		return 1;
+	content_tell(&k->content, k->size, ret);
+	it->size = k->size;
+	it->no_carry = it->no_carry || k->no_carry;
+	it->bits |= k->changed ? FMT_CHANGED : 0;
+	return 0;
+}
+
+/* The parent's state tells where the content is. */
+static bool state_tells(const struct item *it)
+{
+	return it->class == ITEM_SAME && (it->state.bits & FMT_STATE_CONTENT) &&
+	    it->state.content.kind != FMT_CONTENT_INLINE;
+}
+
 /*
  * Find what the entry's content is.  1: it must be read first (queued), 0 with
  * *ret_has, -1.
@@ -42,39 +83,34 @@ static int entry_content(struct backup *b, struct item *it, struct fmt_content *
     bool *ret_has, struct err *err)
 {
 	*ret_has = false;
-	if (it->type != FMT_FILE || (it->bits & FMT_UNREAD))
+	if (it->type != FMT_FILE)
 		return 0;
 	*ret_has = true;
 	if (it->linked) {
-		const struct content *c = links_get(b->links, it->dev, it->ino);
-
-		if (c != NULL) {
-			content_tell(c, it->size, ret);
+		if (linked_content(b, it, ret) == 0)
 			return 0;
-		}
-		/* Its first name could not be read, or the table was full. */
+		/*
+		 * Its first name could not be read or was read in another state
+		 * of the file, or the table was full.
+		 */
 		it->linked = false;
-		item_submit_fetch(b, it, true);
-		return 1;
+		if (!(it->bits & FMT_UNREAD)) {
+			item_submit_fetch(b, it, true);
+			return 1;
+		}
 	}
-	if (it->content.kind == CONTENT_NONE && it->class == ITEM_SAME &&
-	    (it->state.bits & FMT_STATE_CONTENT)) {
+	if (it->content.kind == CONTENT_NONE && state_tells(it)) {
 		*ret = it->state.content;
 		it->size = ret->size;
+	} else if (it->content.kind == CONTENT_NONE && (it->bits & FMT_UNREAD)) {
+		*ret_has = false;
+		return 0;
 	} else if (it->content.kind == CONTENT_NONE) {
 		return err_set(err, ERR_BUG, "the content of %s was not read", it->name);
 	} else {
 		content_tell(&it->content, it->size, ret);
 	}
-	if (it->nlink > 1 && links_seen(b->links, it->dev, it->ino) &&
-	    links_get(b->links, it->dev, it->ino) == NULL) {
-		struct content copy;
-
-		if (content_copy(ret, &copy, err) < 0)
-			return -1;
-		links_put(b->links, it->dev, it->ino, &copy);
-	}
-	return 0;
+	return keep_linked(b, it, ret, err);
 }
 
 static void count(struct backup *b, const struct item *it)
@@ -242,16 +278,9 @@ static int carry_group(struct backup *b, struct item *first, unsigned n, struct 
 	if (archive_tree_carry(b->tree, first->group->leaf, v, n, err) < 0)
 		return -1;
 	for (unsigned i = 0; i < n; i++) {
-		if (first->type == FMT_FILE && first->nlink > 1 &&
-		    links_get(b->links, first->dev, first->ino) == NULL &&
-		    (first->state.bits & FMT_STATE_CONTENT) &&
-		    first->state.content.kind != FMT_CONTENT_INLINE) {
-			struct content copy;
-
-			if (content_copy(&first->state.content, &copy, err) < 0)
-				return -1;
-			links_put(b->links, first->dev, first->ino, &copy);
-		}
+		if (first->type == FMT_FILE && state_tells(first) &&
+		    keep_linked(b, first, &first->state.content, err) < 0)
+			return -1;
 		count(b, first);
 		drop_first(b);
 		first = b->encode_at;

@@ -28,6 +28,17 @@
 
 static const unsigned statx_mask = STATX_BASIC_STATS;
 
+/* Is the ctime so young, or in the future, that it may hide another change? */
+static bool racy(const struct item *it, int64_t now)
+{
+	int64_t now_s = now / 1000000000;
+
+	if (it->ctime_s < now_s - RACY_NS / 1000000000 - 1)
+		return false;
+	return it->ctime_s > now_s ||
+	    now - (it->ctime_s * 1000000000 + it->ctime_ns) < RACY_NS;
+}
+
 static uint8_t type_of(uint16_t mode)
 {
 	switch (mode & S_IFMT) {
@@ -87,6 +98,7 @@ static void unread(struct backup *b, struct item *it, int errnum, const char *wh
 void item_look(struct backup *b, struct item *it, int dirfd)
 {
 	struct statx sx;
+	int64_t now = clock_real_ns();
 	int r = it->is_root ?
 	    statx(dirfd, "", AT_EMPTY_PATH, statx_mask, &sx) :
 	    statx(dirfd, it->name, AT_SYMLINK_NOFOLLOW, statx_mask, &sx);
@@ -96,6 +108,8 @@ void item_look(struct backup *b, struct item *it, int dirfd)
 		it->gone = true;
 	} else {
 		take_stat(b, it, &sx);
+		/* Files are looked at once more when they have been opened. */
+		it->no_carry = it->type != FMT_FILE && racy(it, now);
 		if (it->type == 0) {
 			unread(b, it, EOPNOTSUPP, "an unknown kind of file");
 			it->gone = true;
@@ -284,6 +298,14 @@ static void look_again(struct backup *b, struct item *it, int fd)
 		unread(b, it, errno, "cannot look at it again");
 		return;
 	}
+	if (type_of(sx.stx_mode) != FMT_FILE) {
+		/* Another kind of file has taken its name: that is not its content. */
+		if (it->content.kind == FMT_CONTENT_SLICE)
+			atomic_fetch_sub(&b->held, it->size);
+		content_release(&it->content);
+		unread(b, it, ESTALE, "replaced");
+		return;
+	}
 	memcpy(before, it->digest, sizeof(before));
 	take_stat(b, it, &sx);
 	/* The content that was read decides about the size. */
@@ -362,7 +384,7 @@ static void fetch_file(struct backup *b, unsigned self, struct item *it, int dir
 		unread(b, it, errno, "cannot open it");
 		return;
 	}
-	if (opened - (it->ctime_s * 1000000000 + it->ctime_ns) < RACY_NS)
+	if (racy(it, opened))
 		it->no_carry = true;
 
 	struct xattr_at at = { fd, NULL };
@@ -373,7 +395,7 @@ static void fetch_file(struct backup *b, unsigned self, struct item *it, int dir
 	read_flags(it, fd);
 	if (content)
 		fetch_content(b, self, it, fd);
-	if (!(it->bits & FMT_UNREAD))
+	if (!(it->bits & FMT_UNREAD) || it->content.kind != CONTENT_NONE)
 		look_again(b, it, fd);
 }
 

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/engine/backup_internal.h"
 #include "agent/engine/links.h"
@@ -10,7 +11,7 @@
 struct link {
 	uint64_t dev, ino;
 	bool used, has_content;
-	struct content content;
+	struct linked kept;
 };
 
 struct links {
@@ -23,12 +24,17 @@ struct links *links_new(struct err *err)
 	return mem_zalloc(sizeof(struct links), "the table of hard links", err);
 }
 
+/* Slots that were never used stay untouched: they take no memory. */
 static void forget_all(struct links *l)
 {
 	for (unsigned i = 0; i < SLOTS; i++) {
-		if (l->slots[i].has_content)
-			content_release(&l->slots[i].content);
-		l->slots[i].used = l->slots[i].has_content = false;
+		struct link *k = &l->slots[i];
+
+		if (!k->used)
+			continue;
+		if (k->has_content)
+			content_release(&k->kept.content);
+		k->used = k->has_content = false;
 	}
 	l->used = 0;
 }
@@ -69,24 +75,26 @@ void links_add(struct links *l, uint64_t dev, uint64_t ino)
 	l->used++;
 }
 
-void links_put(struct links *l, uint64_t dev, uint64_t ino, struct content *c)
+void links_put(struct links *l, uint64_t dev, uint64_t ino, struct linked *kept)
 {
 	struct link *k = (struct link *)find(l, dev, ino);
 
 	if (!k->used) {
-		content_release(c);
+		content_release(&kept->content);
 		return;
 	}
 	if (k->has_content)
-		content_release(&k->content);
-	k->content = *c;
+		content_release(&k->kept.content);
+	k->kept = *kept;
 	k->has_content = true;
-	*c = (struct content){ .kind = CONTENT_NONE };
+	kept->content = (struct content){ .kind = CONTENT_NONE };
 }
 
-const struct content *links_get(const struct links *l, uint64_t dev, uint64_t ino)
+const struct linked *links_get(const struct links *l, uint64_t dev, uint64_t ino,
+    const uint8_t digest[16])
 {
 	const struct link *k = find(l, dev, ino);
 
-	return k->used && k->has_content ? &k->content : NULL;
+	return k->used && k->has_content && memcmp(k->kept.digest, digest, 16) == 0 ?
+	    &k->kept : NULL;
 }

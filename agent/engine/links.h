@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/engine/content.h"
 #include "repo/base/err.h"
 
 /*
@@ -12,7 +13,18 @@
  * be stored already.  For one thread.
  */
 struct links;
-struct content;
+
+/*
+ * The digest says which state of the inode the content is of: another name
+ * that was looked at later may have found another one.
+ */
+struct linked {
+	struct content content;
+	uint64_t size;        /* bytes of the content */
+	uint8_t digest[16];
+	bool changed;         /* while it was read */
+	bool no_carry;
+};
 
 struct links *links_new(struct err *err);
 void links_free(struct links *l); /* NULL is fine */
@@ -21,10 +33,17 @@ void links_free(struct links *l); /* NULL is fine */
 bool links_seen(const struct links *l, uint64_t dev, uint64_t ino);
 void links_add(struct links *l, uint64_t dev, uint64_t ino);
 
-/* Keep c (taken over) for a inode that was met; released when it was not. */
-void links_put(struct links *l, uint64_t dev, uint64_t ino, struct content *c);
+/*
+ * Keep k, whose content is taken over, for an inode that was met, in place of
+ * what was kept for it; released when it was not met.
+ */
+void links_put(struct links *l, uint64_t dev, uint64_t ino, struct linked *k);
 
-/* What was kept, borrowed until the next links_add; NULL: nothing. */
-const struct content *links_get(const struct links *l, uint64_t dev, uint64_t ino);
+/*
+ * What was kept of the inode in the state that digest tells; borrowed until
+ * the next links_add or links_put; NULL: nothing.
+ */
+const struct linked *links_get(const struct links *l, uint64_t dev, uint64_t ino,
+    const uint8_t digest[16]);
 
 #endif
