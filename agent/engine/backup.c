@@ -163,6 +163,19 @@ int backup_page_get(void *ctx, enum archive_kind kind, const uint8_t id[32],
 
 /* --- the walk's thread ---------------------------------------------------------------*/
 
+/*
+ * May it be read right after it was looked at?  Linked files are read once:
+ * the merge knows which time.  What finds no room now is read when the merge
+ * asks for it.
+ */
+static bool fetch_now(struct backup *b, const struct item *it)
+{
+	if (it->gone || it->type == 0 || backup_failed(b))
+		return false;
+	return it->type != FMT_FILE || (it->nlink == 1 && it->size < SMALL_MAX &&
+	    atomic_load(&b->held) <= b->held_max);
+}
+
 static void run_batch(struct pool_task *task, unsigned self)
 {
 	struct batch *ba = (struct batch *)((char *)task - offsetof(struct batch, task));
@@ -182,9 +195,7 @@ static void run_batch(struct pool_task *task, unsigned self)
 			item_look(b, it, fd);
 			dir_unpin(it->dir);
 		}
-		/* Linked files are read once: the merge knows which time. */
-		if (ba->fetch_all && !it->gone && it->type != 0 && !backup_failed(b) &&
-		    (it->type != FMT_FILE || (it->nlink == 1 && it->size < SMALL_MAX)))
+		if (ba->fetch_all && fetch_now(b, it))
 			item_fetch(b, self, it, true);
 		atomic_store_explicit(&it->looked, true, memory_order_release);
 		it = next;
@@ -282,12 +293,13 @@ static int on_entry(void *ctx, struct dir *dir, const char *name, size_t len,
 	pthread_mutex_lock(&b->lock);
 	*b->tail = it;
 	b->tail = &it->next;
-	if (b->merge_at == NULL)
-		b->merge_at = it;
-	if (b->bundle_at == NULL)
-		b->bundle_at = it;
+	/* In this order: main never sees a later place without the earlier ones. */
 	if (b->encode_at == NULL)
 		b->encode_at = it;
+	if (b->bundle_at == NULL)
+		b->bundle_at = it;
+	if (b->merge_at == NULL)
+		b->merge_at = it;
 	b->items++;
 	pthread_mutex_unlock(&b->lock);
 	batch_add(b, it);

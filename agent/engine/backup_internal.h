@@ -158,7 +158,8 @@ struct backup {
 	atomic_uint tasks;          /* in the pool or running; shrinks under lock */
 	struct err failure;         /* of any thread: the run fails */
 	bool failed;
-	atomic_size_t held;         /* bytes of small files' content */
+	atomic_size_t held;         /* bytes of small files' content, also in
+	                             * bundles until they are stored */
 
 	struct dirs *dirs;
 	char *root;

@@ -68,6 +68,7 @@ static void store_bundle(struct pool_task *task, unsigned self)
 		backup_fail(b, &err);
 	buffer_put(b, bd->data);
 	bd->data = NULL;
+	atomic_fetch_sub(&b->held, bd->len);
 	atomic_store_explicit(&bd->stored, true, memory_order_release);
 	backup_task_end(b, NULL);
 }
@@ -79,7 +80,8 @@ void bundle_flush(struct backup *b)
 	b->bundle = NULL;
 	b->bundle_span = 0;
 	bd->task.fn = store_bundle;
-	backup_submit(b, &bd->task, false);
+	/* Before more is read: what is stored makes room. */
+	backup_submit(b, &bd->task, true);
 	/* The items that are in it hold it until they are encoded. */
 	bundle_unref(bd);
 }
@@ -128,7 +130,6 @@ static int bundle_add(struct backup *b, struct item *it, struct err *err)
 
 	free(it->content.bytes);
 	it->content.bytes = NULL;
-	atomic_fetch_sub(&b->held, it->size);
 	if (end)
 		bundle_flush(b);
 	return 0;

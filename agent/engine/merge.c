@@ -259,6 +259,12 @@ static void set_inode_rule(struct backup *b, int rule)
 	settle_waiting(b);
 }
 
+/* Settle the rule by what was seen so far. */
+static void settle_by_majority(struct backup *b)
+{
+	set_inode_rule(b, 2 * b->inode_moved > b->inode_seen ? 2 : 1);
+}
+
 /* The item has the same place as the state's entry: is it the same? */
 static int settle_match(struct backup *b, struct item *it, struct err *err)
 {
@@ -334,12 +340,6 @@ static int merge_item(struct backup *b, struct item *it, struct err *err)
 	return 0;
 }
 
-/* Settle the rule by what was seen so far. */
-static void settle_by_majority(struct backup *b)
-{
-	set_inode_rule(b, 2 * b->inode_moved > b->inode_seen ? 2 : 1);
-}
-
 void merge_force(struct backup *b, struct item *it)
 {
 	if (it->waits_inode)
@@ -365,13 +365,19 @@ static int merge_end(struct backup *b, struct err *err)
 }
 
 /*
- * Reading is held back while much small content waits to be bundled; but not
- * when the bundles wait for a decision, which only going on can bring.
+ * Reading is held back while much small content waits to be stored; but not
+ * when the bundles wait for a decision that going on brings soon: the end of
+ * a leaf of which everything is the same so far, so that nothing is read.
  */
 static bool hold_back(struct backup *b)
 {
-	return b->state != NULL && atomic_load(&b->held) > b->held_max &&
-	    b->bundle_at != b->merge_at && b->bundle_at->decided;
+	struct item *it = b->bundle_at;
+
+	if (atomic_load(&b->held) <= b->held_max || it == b->merge_at)
+		return false;
+	if (!it->decided && it->waits_inode)
+		settle_by_majority(b);
+	return it->decided;
 }
 
 int merge_step(struct backup *b, struct err *err)
