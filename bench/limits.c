@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,11 +51,10 @@ static double wall(void)
 
 static double cpu(void)
 {
-	struct rusage u;
+	struct timespec ts;
 
-	getrusage(RUSAGE_SELF, &u);
-	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-	    (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
 static void *pages(size_t len)
@@ -75,7 +73,7 @@ struct job {
 	uint64_t entries, bytes;
 	uint8_t *buf;
 	uint64_t step, next; /* SAMPLE: bytes between two samples */
-	size_t sampled;
+	size_t sampled, due; /* bytes taken; still to be taken */
 };
 
 static void read_file(struct job *j, int dir, const char *name)
@@ -90,25 +88,33 @@ static void read_file(struct job *j, int dir, const char *name)
 	close(fd);
 }
 
-/* Take a piece of a file each time another step of bytes is passed. */
+/*
+ * Each time another step of bytes is passed a sample is due: a piece of this
+ * file, and if it is small the files after it, as a bundle would have them.
+ */
 static void sample_file(struct job *j, int dir, const char *name, uint64_t size)
 {
-	j->bytes += size;
-	if (j->bytes < j->next || j->sampled >= SAMPLES * SAMPLE_SIZE)
-		return;
-	while (j->next <= j->bytes)
-		j->next += j->step;
-
-	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	size_t room = SAMPLES * SAMPLE_SIZE - j->sampled;
+	size_t want, room = SAMPLES * SAMPLE_SIZE - j->sampled;
 	ssize_t n;
+	int fd;
 
+	j->bytes += size;
+	if (j->bytes >= j->next) {
+		j->due = SAMPLE_SIZE;
+		j->next += ((j->bytes - j->next) / j->step + 1) * j->step;
+	}
+	want = j->due < room ? j->due : room;
+	if (want == 0)
+		return;
+	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	n = pread(fd, j->buf + j->sampled, room < SAMPLE_SIZE ? room :
-	    SAMPLE_SIZE, size > SAMPLE_SIZE ? (off_t)(size / 2) : 0);
-	if (n > 0)
+	n = pread(fd, j->buf + j->sampled, want, size > SAMPLE_SIZE ?
+	    (off_t)(size / 2) : 0);
+	if (n > 0) {
 		j->sampled += (size_t)n;
+		j->due -= (size_t)n;
+	}
 	close(fd);
 }
 

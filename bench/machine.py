@@ -73,14 +73,20 @@ class Limits:
             self.speed[o["stage"]] = max(self.speed.get(o["stage"], 0),
                                          o["bytes_per_second"])
 
-    def of_source(self, path, is_image):
-        """What it takes to walk, read and write this source."""
+    def of_source(self, path, tries):
+        """What it takes to walk, read and write this source; writing is tried
+        so often, and the best counts: where its folder falls matters."""
         found = {"walk": self._ask("walk", path),
                  "read": self._ask("read", path)}
-        target = os.path.join(self.scratch, "written")
-        if not is_image:
+        targets = [os.path.join(self.scratch, "written-%d" % i)
+                   for i in range(tries)]
+        for target in targets:
             os.mkdir(target)
-            found["write"] = self._ask("write", path, target)
+            w = self._ask("write", path, target)
+            if "write" not in found or \
+                    w["cpu_seconds"] < found["write"]["cpu_seconds"]:
+                found["write"] = w
+        for target in targets:
             subprocess.run(["rm", "-rf", target], check=True)
         zipped = self._ask("zip", path)
         found["pack"] = zipped["pack_bytes_per_second"]

@@ -1,10 +1,16 @@
-"""The data that is backed up. All of it is made under one folder."""
+"""The data that is backed up. All of it is made under one folder.
+
+usage: sources.py NAME PATH quick|full
+
+It is a process of its own: what is measured is started by a small one, as a
+program's peak of memory counts from that of the process which starts it.
+"""
 
 import hashlib
 import os
 import random
-import shutil
 import subprocess
+import sys
 
 BLOCK = 4096
 PIECE = 16 << 20
@@ -119,5 +125,18 @@ class Changes:
                     start, end = b, b + 1
 
 
+def make(name, path, quick):
+    """Make the data of that name, in another process."""
+    subprocess.run([sys.executable, os.path.abspath(__file__), name, path,
+                    "quick" if quick else "full"], check=True)
+
+
 def remove(path):
-    shutil.rmtree(path, ignore_errors=True)
+    subprocess.run(["rm", "-rf", path], check=False)
+
+
+MAKERS = {"tree": make_tree, "random": make_random, "small": make_small,
+          "million": make_million, "five-million": make_five_million}
+
+if __name__ == "__main__":
+    MAKERS[sys.argv[1]](sys.argv[2], sys.argv[3] == "quick")
