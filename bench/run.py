@@ -60,7 +60,8 @@ CONTENT_ONLY = ("root,mode,uid,gid,mtime,links,flags,project,xattrs,acl,"
 
 class Bench:
     def __init__(self, args, scratch):
-        out = os.path.abspath(args.out)
+        # As make has it: from the root of the project.
+        out = os.path.realpath(os.path.join(HERE, "..", args.out))
         self.args = args
         self.scratch = scratch
         self.wherry = os.path.join(out, "wherry")
@@ -358,7 +359,8 @@ def parse():
                    help="measure nothing: print the newest result in "
                    "bench/results (or --json FILE) as a Markdown table")
     p.add_argument("--out", default=os.environ.get("O", "build"),
-                   help="where the programs were built (default: O or build)")
+                   help="where the programs were built, from the root of "
+                   "the project (default: O or build)")
     return p.parse_args()
 
 

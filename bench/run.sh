@@ -5,9 +5,9 @@
 #
 # usage: [O=build] bench/run.sh [OPTION...]
 set -eu
-cd "$(dirname "$0")/.."
+here=$(dirname "$0")
 if ! command -v python3 >/dev/null; then
 	echo "run.sh: no python3 (deploy/deps.sh bench installs it)" >&2
 	exit 1
 fi
-PYTHONDONTWRITEBYTECODE=1 exec python3 bench/run.py "$@"
+PYTHONDONTWRITEBYTECODE=1 exec python3 "$here/run.py" "$@"

@@ -12,6 +12,8 @@ import random
 import subprocess
 import sys
 
+import measure
+
 BLOCK = 4096
 PIECE = 16 << 20
 
@@ -127,8 +129,11 @@ class Changes:
 
 def make(name, path, quick):
     """Make the data of that name, in another process."""
-    subprocess.run([sys.executable, os.path.abspath(__file__), name, path,
-                    "quick" if quick else "full"], check=True)
+    r = measure.run([sys.executable, os.path.abspath(__file__), name, path,
+                     "quick" if quick else "full"], timeout=7200,
+                    log=path + ".log")
+    if r.code != 0:
+        sys.exit("run.sh: the data %s %s" % (name, r.why()))
 
 
 def remove(path):
