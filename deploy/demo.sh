@@ -40,9 +40,18 @@ say() {
 	printf '\n%s\n' "$*"
 }
 
-# show WORDS: print a command as one would type it.
+# show WORD...: print a command as one would type it.
 show() {
-	printf '%s$ %s%s\n' "$bold" "$*" "$plain"
+	line=
+	for word; do
+		case $word in
+		*[!A-Za-z0-9_/.,:=@%+-]*)
+			word="'$(printf %s "$word" | sed "s/'/'\\\\''/g")'"
+			;;
+		esac
+		line="$line $word"
+	done
+	printf '%s$%s%s\n' "$bold" "$line" "$plain"
 }
 
 # try COMMAND...: show it, run it, and pass status 3 over: part of the source
@@ -99,9 +108,10 @@ where it is and what opens it, so that no command needs to."
 WHERRY_REPOSITORY=$tmp/repository
 WHERRY_PASSWORD_FILE=$tmp/passphrase
 export WHERRY_REPOSITORY WHERRY_PASSWORD_FILE
-show "export WHERRY_REPOSITORY=$WHERRY_REPOSITORY"
-show "export WHERRY_PASSWORD_FILE=$WHERRY_PASSWORD_FILE"
-show "head -c 24 /dev/urandom | base64 > \$WHERRY_PASSWORD_FILE"
+show export "WHERRY_REPOSITORY=$WHERRY_REPOSITORY"
+show export "WHERRY_PASSWORD_FILE=$WHERRY_PASSWORD_FILE"
+printf '%s$ %s%s\n' "$bold" 'head -c 24 /dev/urandom | base64 > $WHERRY_PASSWORD_FILE' \
+	"$plain"
 (umask 077 && head -c 24 /dev/urandom | base64 >"$WHERRY_PASSWORD_FILE")
 try wherry init
 
@@ -153,9 +163,9 @@ same() {
 		back=$tmp/restored
 	fi
 	back=$(cd "$back" && pwd -P)
-	show "treesum -x $leave_out $1"
+	show treesum -x $leave_out "$1"
 	"$treesum" -x $leave_out "$1" | tee "$tmp/a"
-	show "treesum -x $leave_out $back"
+	show treesum -x $leave_out "$back"
 	"$treesum" -x $leave_out "$back" | tee "$tmp/b"
 	if ! cmp -s "$tmp/a" "$tmp/b"; then
 		wrong=1
@@ -166,7 +176,7 @@ same() {
 	# diff compares no devices, and would wait at a pipe.
 	if [ -z "$(find "$1" ! -type f ! -type d ! -type l 2>/dev/null |
 	    head -n 1)" ]; then
-		show "diff -r --no-dereference $1 $back"
+		show diff -r --no-dereference "$1" "$back"
 		diff -r --no-dereference "$1" "$back" >"$tmp/c" 2>&1 || wrong=1
 		head -n 20 "$tmp/c"
 	fi
