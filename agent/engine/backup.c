@@ -430,6 +430,7 @@ static void tree_teardown(struct backup *b)
 	if (b->at_group != NULL)
 		merge_group_unref(b->at_group);
 	links_free(b->links);
+	rebundle_release(b);
 	if (b->comps_dir != NULL)
 		dir_unref(b->comps_dir);
 	free(b->comps);

@@ -31,6 +31,8 @@
 /* A bundle's most bytes and files. */
 #define BUNDLE_MAX (1u << 20)
 #define BUNDLE_FILES 256u
+/* Items of all kinds that a bundle may span, so that encoding is not held up. */
+#define BUNDLE_SPAN 4096u
 /* Runs that a file's entry holds itself; more become a map of their own. */
 #define RUNS_MAX 256u
 
@@ -57,6 +59,7 @@ enum item_class {
 };
 
 struct group;
+struct old_bundle;
 
 struct item {
 	struct item *next;      /* in the catalog's order */
@@ -64,6 +67,7 @@ struct item {
 	struct item *big_next;  /* waiting to be read */
 	struct item *wait_next; /* waiting for the rule about inodes */
 	struct item *batch_next;
+	struct item *old_next;  /* using the same bundle of the parent */
 	struct backup *b;
 	struct pool_task task;  /* its own, when read apart from its batch */
 	struct dir *dir;
@@ -80,6 +84,8 @@ struct item {
 	bool small;             /* decided: its content may go into a bundle */
 	bool bundled;           /* bundle_step has gone past */
 	bool waits_inode;       /* decided when the inode rule is */
+	bool rebundle;          /* the same, but read: its old bundle is nearly empty */
+	struct old_bundle *old; /* decided when this is */
 	atomic_bool looked;     /* statx is done */
 	atomic_uint busy;       /* tasks under way for it */
 
@@ -188,6 +194,9 @@ struct backup {
 	unsigned bundle_nspare;
 	struct stream_memory *stream_memory; /* of the last stream */
 	struct links *links;
+	struct old_bundle *old_first; /* bundles of the parent, by first slice */
+	unsigned old_n;
+	uint64_t state_seen;        /* entries of the parent's state gone by */
 	struct item *big_first, **big_tail; /* large files wait their turn */
 	bool big_busy;
 	struct archive_tree_writer *tree;
@@ -251,6 +260,22 @@ void merge_spoil(struct backup *b, struct group *g);
 /* Too many items wait: decide about this one by what is known. */
 void merge_force(struct backup *b, struct item *it);
 void merge_group_unref(struct group *g);
+/* One of the things that the item waited for is decided. */
+void merge_settle(struct backup *b, struct item *it);
+
+/*
+ * rebundle.c.  join: the item is the same and uses a slice, by it->state; it
+ * is undecided until merge_settle is called for it.  pass: to be called for
+ * each entry of the state, after it.  leave: it has changed after all.
+ */
+int rebundle_join(struct backup *b, struct item *it, struct err *err);
+void rebundle_pass(struct backup *b, const struct fmt_state_entry *e);
+void rebundle_leave(struct item *it);
+/* Decide by what is known about the bundle that it waits for. */
+void rebundle_force(struct backup *b, struct item *it);
+/* The state has ended: decide all. */
+void rebundle_end(struct backup *b);
+void rebundle_release(struct backup *b);
 int bundle_step(struct backup *b, struct err *err);
 /* End the bundle that is open, which there is, and let it be stored. */
 void bundle_flush(struct backup *b);

@@ -14,8 +14,6 @@
 #define BUNDLE_MIN (256u << 10) /* bytes, before the hash counts */
 #define BUNDLE_CUT 32u          /* one file in so many ends a bundle */
 #define BUNDLE_HEAD 4096u       /* bytes of the file that are hashed */
-/* Items of all kinds that a bundle may span, so that encoding is not held up. */
-#define BUNDLE_SPAN 4096u
 
 void bundle_unref(struct bundle *bd)
 {

@@ -99,6 +99,10 @@ static int entry_content(struct backup *b, struct item *it, struct fmt_content *
 			return 1;
 		}
 	}
+	/* An earlier name may have been bundled anew. */
+	if (it->content.kind == CONTENT_NONE && it->class == ITEM_SAME && it->nlink > 1 &&
+	    linked_content(b, it, ret) == 0)
+		return 0;
 	if (it->content.kind == CONTENT_NONE && state_tells(it)) {
 		*ret = it->state.content;
 		it->size = ret->size;

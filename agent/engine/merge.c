@@ -12,6 +12,8 @@
  * where a whole catalog leaf of the parent is the same it is carried over by
  * its id.  That can be said only when the merge has come to the leaf's end, so
  * its items wait undecided until then, or until something makes it dirty.
+ * Items may have to wait for the rule about inodes and for the bundle that
+ * holds them (rebundle.c) before that.
  */
 
 /* Regular files after which it is decided whether inode numbers count. */
@@ -69,6 +71,9 @@ static void group_close(struct group *g)
 /* Step the state to its next entry. */
 static int state_step(struct backup *b, struct err *err)
 {
+	if (b->state_more)
+		rebundle_pass(b, &b->at.entry);
+
 	int r = archive_state_next(b->state, &b->at, err);
 
 	if (r < 0)
@@ -208,6 +213,7 @@ static void read_item(struct backup *b, struct item *it, enum item_class class)
 		item_submit_fetch(b, it, true);
 }
 
+/* It is the same.  Decide about it when nothing else is waited for. */
 static void settle_same(struct backup *b, struct item *it)
 {
 	struct group *g = it->group;
@@ -215,6 +221,14 @@ static void settle_same(struct backup *b, struct item *it)
 	it->class = ITEM_SAME;
 	if (it->type == FMT_FILE && it->nlink > 1 && !links_seen(b->links, it->dev, it->ino))
 		links_add(b->links, it->dev, it->ino);
+	if (it->old != NULL)
+		return;
+	if (it->rebundle) {
+		merge_spoil(b, g);
+		it->decided = true;
+		item_submit_fetch(b, it, true);
+		return;
+	}
 	if (g->dirty) {
 		decide_anew(b, it);
 		return;
@@ -229,8 +243,16 @@ static void settle_same(struct backup *b, struct item *it)
 	}
 }
 
+void merge_settle(struct backup *b, struct item *it)
+{
+	if (!it->waits_inode)
+		settle_same(b, it);
+}
+
 static void settle_changed(struct backup *b, struct item *it)
 {
+	if (it->old != NULL)
+		rebundle_leave(it);
 	merge_spoil(b, it->group);
 	read_item(b, it, ITEM_CHANGED);
 }
@@ -298,6 +320,11 @@ static int settle_match(struct backup *b, struct item *it, struct err *err)
 	}
 	if (keep_state(it, e, err) < 0)
 		return -1;
+	/* Other names of an inode would count its slice twice. */
+	if ((e->bits & FMT_STATE_CONTENT) && e->content.kind == FMT_CONTENT_SLICE &&
+	    (it->nlink == 1 || !links_seen(b->links, it->dev, it->ino)) &&
+	    rebundle_join(b, it, err) < 0)
+		return -1;
 	if (!(same & FMT_SAME_INODE)) {
 		it->waits_inode = true;
 		it->wait_next = NULL;
@@ -344,6 +371,8 @@ void merge_force(struct backup *b, struct item *it)
 {
 	if (it->waits_inode)
 		settle_by_majority(b);
+	else if (it->old != NULL)
+		rebundle_force(b, it);
 	else
 		merge_spoil(b, it->group);
 }
@@ -359,6 +388,7 @@ static int merge_end(struct backup *b, struct err *err)
 	}
 	if (b->inode_rule == 0)
 		settle_by_majority(b);
+	rebundle_end(b);
 	group_close(b->at_group);
 	b->at_group = NULL;
 	return 0;
@@ -375,8 +405,8 @@ static bool hold_back(struct backup *b)
 
 	if (atomic_load(&b->held) <= b->held_max || it == b->merge_at)
 		return false;
-	if (!it->decided && it->waits_inode)
-		settle_by_majority(b);
+	while (!it->decided && (it->waits_inode || it->old != NULL))
+		merge_force(b, it);
 	return it->decided;
 }
 

@@ -242,12 +242,38 @@ struct diffing {
 	struct buf text;
 };
 
+/*
+ * Do the entries differ only in where the bytes are stored?  A small file that
+ * did not change, by all its times, may have been bundled anew.
+ */
+static bool only_moved(const struct fmt_entry *a, const struct fmt_entry *b)
+{
+	struct buf x = BUF_INIT, y = BUF_INIT;
+	struct fmt_entry e = *b;
+
+	if (a->type != FMT_FILE || !(a->bits & b->bits & FMT_HAS_CONTENT) ||
+	    a->content.size != b->content.size ||
+	    (a->content.kind != FMT_CONTENT_SLICE && b->content.kind != FMT_CONTENT_SLICE))
+		return false;
+	e.content = a->content;
+
+	bool same = fmt_entry_encode(&x, a, NULL) == 0 &&
+	    fmt_entry_encode(&y, &e, NULL) == 0 && x.len == y.len &&
+	    memcmp(x.p, y.p, x.len) == 0;
+
+	buf_release(&x);
+	buf_release(&y);
+	return same;
+}
+
 static int on_difference(void *ctx, const struct archive_path *dir,
     const struct fmt_entry *a, const struct fmt_entry *b, struct err *err)
 {
 	struct diffing *d = ctx;
 	const struct fmt_entry *e = a ? a : b;
 
+	if (a != NULL && b != NULL && only_moved(a, b))
+		return 0;
 	/* The path itself, or what is below it. */
 	if (d->top.n > 0 && !within(dir, &d->top)) {
 		struct archive_path parent = { d->top.c, d->top.n - 1 };
