@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/base/bytes.h"
 #include "repo/base/mem.h"
 #include "repo/store/store_check_internal.h"
 
@@ -77,6 +78,7 @@ static int ref_add(struct check *c, const struct fmt_pack_record *rec,
     uint32_t segment, struct err *err)
 {
 	struct check_pack *p = store_check_pack(c, rec->name, err);
+	uint8_t said[8];
 
 	if (p == NULL)
 		return -1;
@@ -89,7 +91,9 @@ static int ref_add(struct check *c, const struct fmt_pack_record *rec,
 		c->refs = v;
 		c->caprefs = cap;
 	}
+	store_record_said(rec, said);
 	c->refs[c->nrefs++] = (struct check_ref){
+		.sum = le64_get(said),
 		.pack = (uint32_t)(p - c->packs),
 		.size = rec->size,
 		.segment = segment,

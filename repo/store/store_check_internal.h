@@ -16,8 +16,8 @@ struct check_pack {
 
 /*
  * What one segment says of a pack: how many blobs, and a sum over them (of
- * SipHash under a random key), to be compared with the pack's own directory
- * without holding either.
+ * SipHash under a random key) and its record, to be compared with the pack's
+ * own directory and head without holding either.
  */
 struct check_ref {
 	uint32_t pack;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/base/bytes.h"
 #include "repo/base/mem.h"
 #include "repo/store/store_check_internal.h"
 
@@ -85,9 +86,21 @@ static int look_directory(struct job *j, struct look *l, struct err *err)
 static void look_compare(struct job *j, const struct look *l)
 {
 	struct check *c = j->c;
+	struct fmt_pack_record rec = {
+		.size = (uint32_t)l->p->size, .epoch = l->head.epoch,
+		.blob_kind = l->head.blob_kind,
+		.key_method = l->head.key_method,
+		.sealed_key = l->head.sealed_key,
+		.sealed_len = l->head.sealed_len,
+	};
 	struct fmt_dir_entry e;
-	uint64_t sum = 0;
+	uint8_t said[8];
+	uint64_t sum;
 
+	memcpy(rec.name, l->p->name, sizeof(rec.name));
+	memcpy(rec.slot, l->head.slot, sizeof(rec.slot));
+	store_record_said(&rec, said);
+	sum = le64_get(said);
 	for (uint32_t i = 0; i < l->count; i++) {
 		fmt_dir_entry_get(l->entries + (size_t)i * FMT_DIR_ENTRY_LEN,
 		    &e);

@@ -69,11 +69,13 @@ static int read_signed(struct store *st, const char *key, enum fmt_kind kind,
 	int r = backend_get_all(st->be, key, STORE_LARGE_OBJECT, ret_obj,
 	    ret_len, err);
 
-	if (r != 0)
-		return r;
-	if (store_admin_signed(st, key, *ret_obj, *ret_len, kind, err) == 0)
+	if (r > 0)
+		return 1;
+	if (r == 0 &&
+	    store_admin_signed(st, key, *ret_obj, *ret_len, kind, err) == 0)
 		return 0;
-	free(*ret_obj);
+	if (r == 0)
+		free(*ret_obj);
 	*ret_obj = NULL;
 	if (err->class != ERR_CORRUPT)
 		return err_wrap(err, "%s", key);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/base/log.h"
 #include "repo/base/mem.h"
 #include "repo/store/store_internal.h"
 
@@ -154,6 +155,11 @@ static int grants_follow(struct store *st, struct err *err)
 		if (top == UINT32_MAX)
 			return 0;
 		r = grant_take(st, top + 1, admin, err);
+		if (r < 0 && err->class == ERR_CORRUPT) {
+			/* What is not A's grants nothing, and hinders nobody. */
+			log_msg(LOG_WARN, "passed over: %s", err->msg);
+			return 0;
+		}
 		if (r != 0)
 			return r < 0 ? -1 : 0;
 	}

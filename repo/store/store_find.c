@@ -8,6 +8,7 @@
 
 #include "repo/base/bytes.h"
 #include "repo/base/clock.h"
+#include "repo/base/log.h"
 #include "repo/store/store_internal.h"
 
 #define LISTED_MAX 12 /* snapshots or volumes told in a message */
@@ -39,37 +40,109 @@ static int load(struct finder *f, size_t i, bool checkpoints,
 	return r;
 }
 
+/*
+ * The same, where an older one is better than none: what is damaged, or of a
+ * slot that does not exist, is passed over as one that is not wanted.
+ */
+static int load_sound(struct finder *f, size_t i, struct store_snapshot **ret,
+    struct err *err)
+{
+	int r = load(f, i, false, ret, err);
+
+	if (r < 0 && (err->class == ERR_CORRUPT ||
+	        err->class == ERR_NOTFOUND)) {
+		log_msg(LOG_WARN, "passed over: %s", err->msg);
+		r = 1;
+	}
+	return r;
+}
+
 /* --- by id -------------------------------------------------------------------------*/
 
+/* "ID" or "SLOT/ID": hex digits, of the id as few as are enough. */
 static bool is_id_prefix(const char *s)
 {
 	size_t n = strspn(s, "0123456789abcdef");
 
+	if (n == 2 * STORE_SLOT_LEN && s[n] == '/') {
+		s += n + 1;
+		n = strspn(s, "0123456789abcdef");
+	}
 	return n > 0 && n <= 16 && s[n] == '\0';
+}
+
+/* Does the key (snapshots/SLOT/VOLUME-TIME-ID) fit such a spec? */
+static bool fits(const char *key, const char *spec)
+{
+	const char *id = strchr(spec, '/');
+
+	if (id != NULL && strncmp(strchr(key, '/') + 1, spec,
+	        (size_t)(id - spec) + 1) != 0)
+		return false;
+	id = id == NULL ? spec : id + 1;
+	return strncmp(strrchr(key, '-') + 1, id, strlen(id)) == 0;
+}
+
+/*
+ * Of several that fit, those that can be read.  Whoever may put objects can
+ * put one whose name has any id; so those of another slot do not hide it, and
+ * what nobody signed is not in the way.
+ */
+static int find_among(struct finder *f, const char *spec,
+    struct store_snapshot **ret, struct err *err)
+{
+	char list[LISTED_MAX * 35 + 8] = "";
+	size_t found = 0, used = 0;
+
+	*ret = NULL;
+	for (size_t i = 0; i < f->n; i++) {
+		const char *key = key_at(f, i);
+		struct store_snapshot *sn = NULL;
+		int r;
+
+		if (!fits(key, spec))
+			continue;
+		r = load(f, i, true, &sn, err);
+		if (r < 0 && err->class != ERR_CORRUPT &&
+		    err->class != ERR_NOTFOUND) {
+			store_snapshot_free(*ret);
+			return -1;
+		}
+		if (r != 0)
+			continue;
+		if (found++ < LISTED_MAX)
+			used += (size_t)snprintf(list + used,
+			    sizeof(list) - used, " %.16s/%s",
+			    strchr(key, '/') + 1, sn->id);
+		store_snapshot_free(*ret);
+		*ret = sn;
+	}
+	if (found == 1)
+		return 0;
+	store_snapshot_free(*ret);
+	*ret = NULL;
+	if (found == 0)
+		return err_set(err, ERR_NOTFOUND, "no snapshot '%s'", spec);
+	return err_set(err, ERR_USAGE, "snapshot '%s': %zu begin so:%s%s",
+	    spec, found, list, found > LISTED_MAX ? " ..." : "");
 }
 
 static int find_id(struct finder *f, const char *spec,
     struct store_snapshot **ret, struct err *err)
 {
-	char list[LISTED_MAX * 18 + 8] = "";
-	size_t found = 0, at = 0, used = 0;
+	size_t found = 0, at = 0;
 	int r;
 
 	for (size_t i = 0; i < f->n; i++) {
-		const char *id = strrchr(key_at(f, i), '-') + 1;
-
-		if (strncmp(id, spec, strlen(spec)) != 0)
+		if (!fits(key_at(f, i), spec))
 			continue;
 		at = i;
-		if (found++ < LISTED_MAX)
-			used += (size_t)snprintf(list + used,
-			    sizeof(list) - used, " %s", id);
+		found++;
 	}
 	if (found == 0)
 		return err_set(err, ERR_NOTFOUND, "no snapshot '%s'", spec);
 	if (found > 1)
-		return err_set(err, ERR_USAGE, "snapshot '%s': %zu begin so:%s%s",
-		    spec, found, list, found > LISTED_MAX ? " ..." : "");
+		return find_among(f, spec, ret, err);
 	r = load(f, at, true, ret, err);
 	return r > 0 ? err_set(err, ERR_NOTFOUND, "no snapshot '%s'", spec) : r;
 }
@@ -102,11 +175,7 @@ static int find_latest_of(struct finder *f, const char *volume,
 
 			if (likely != (pass == 0))
 				continue;
-			r = load(f, i - 1, false, ret, err);
-			if (r < 0 && err->class == ERR_CORRUPT) {
-				r = 1; /* an older one is better than none */
-				continue;
-			}
+			r = load_sound(f, i - 1, ret, err);
 			if (r == 0 && !of_volume(f, *ret, volume, hash)) {
 				store_snapshot_free(*ret);
 				*ret = NULL;
@@ -150,9 +219,7 @@ static int find_latest(struct finder *f, struct store_snapshot **ret,
 			known = memcmp(seen.p + j, name, 16) == 0;
 		if (known)
 			continue;
-		r = load(f, i - 1, false, &sn, err);
-		if (r < 0 && err->class == ERR_CORRUPT)
-			r = 1;
+		r = load_sound(f, i - 1, &sn, err);
 		if (r != 0)
 			continue;
 		buf_add(&seen, name, 16);
@@ -199,7 +266,13 @@ static int parse_time(const char *s, int64_t *ret_ns)
 		t = mktime(&tm);
 	else
 		return -1;
-	*ret_ns = (int64_t)t * 1000000000;
+	/* Times are ns in an i64: what lies beyond is as late as can be. */
+	if (t > INT64_MAX / 1000000000)
+		*ret_ns = INT64_MAX;
+	else if (t < INT64_MIN / 1000000000)
+		*ret_ns = INT64_MIN;
+	else
+		*ret_ns = (int64_t)t * 1000000000;
 	return 0;
 }
 
@@ -215,9 +288,9 @@ static int find_time(struct finder *f, const char *text,
 	/* Names carry the start in ms, never earlier than the real one. */
 	for (size_t i = f->n; i > 0 && best == NULL; i--) {
 		struct store_snapshot *sn = NULL;
-		int r = load(f, i - 1, false, &sn, err);
+		int r = load_sound(f, i - 1, &sn, err);
 
-		if (r < 0 && err->class != ERR_CORRUPT)
+		if (r < 0)
 			return -1;
 		if (r != 0)
 			continue;

@@ -33,11 +33,15 @@ struct store_packent {
 	uint32_t size;    /* bytes */
 	uint32_t segment; /* number of the segment that has the record */
 	uint32_t local;   /* the pack's number in it */
+	uint8_t said[8];  /* hash of all that the record says of the pack */
 };
 struct store_packtab;
 struct store_packtab *store_packtab_new(struct err *err);
 void store_packtab_free(struct store_packtab *t);
-/* Tell the number of the pack of that name, giving it one if it has none. */
+/*
+ * Tell the number of the pack of that name of which the same is said, giving
+ * it one if it has none.
+ */
 int store_packtab_add(struct store_packtab *t, const struct store_packent *e,
     uint32_t *ret_number, struct err *err);
 bool store_packtab_at(struct store_packtab *t, uint32_t number,
@@ -96,6 +100,8 @@ int store_segment_next(struct store *st, struct store_segment *sg,
 int store_segment_pack(struct store *st, struct store_segment *sg,
     uint32_t local, struct fmt_pack_record *ret_rec,
     uint8_t ret_key[FMT_SEALED_KEY_BOX], struct err *err);
+/* A hash of all that a record says but its padding. */
+void store_record_said(const struct fmt_pack_record *rec, uint8_t ret[8]);
 /* The store's number of its local pack. */
 int store_segment_number(struct store *st, struct store_segment *sg,
     uint32_t local, uint32_t *ret_number, struct err *err);

@@ -23,7 +23,7 @@ static int config_try(struct store *st, const char *key, struct err *err)
 	    err);
 
 	if (r != 0)
-		return r;
+		return r < 0 && err->class == ERR_CORRUPT ? 1 : r;
 	if (store_admin_signed(st, key, obj, len, FMT_CONFIG, err) != 0)
 		return err->class == ERR_CORRUPT ? 1 : -1;
 	if (fmt_config_decode(obj, len, &c, err) != 0)

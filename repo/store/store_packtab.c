@@ -1,7 +1,9 @@
 /*
- * Packs by number.  A number stands for a pack's name in this opened store;
- * the same pack named by two segments has one number.  Where its record can
- * be read again (segment, number in it) is kept instead of the record.
+ * Packs by number.  A number stands for a pack's name in this opened store
+ * and what was said of it: the same pack named by two segments has one number
+ * when they agree on its size and key.  Where they do not, one of them lies,
+ * and each word is tried on its own.  Where the record can be read again
+ * (segment, number in it) is kept instead of the record.
  */
 
 #include <pthread.h>
@@ -59,15 +61,19 @@ void store_packtab_free(struct store_packtab *t)
 	free(t);
 }
 
-/* The slot of name, or the empty one where it belongs. */
-static uint32_t packtab_slot(const struct store_packtab *t,
-    const uint8_t name[16])
+static bool same(const struct store_packent *a, const struct store_packent *b)
 {
-	/* Names are random, so their first bytes are the hash. */
-	uint32_t i = le32_get(name) & (t->nslots - 1);
+	return memcmp(a->name, b->name, sizeof(a->name)) == 0 &&
+	    memcmp(a->said, b->said, sizeof(a->said)) == 0;
+}
 
-	while (t->slot[i] != 0 &&
-	    memcmp(t->v[t->slot[i] - 1].name, name, 16) != 0)
+/* The slot of e, or the empty one where it belongs. */
+static uint32_t packtab_slot(const struct store_packtab *t,
+    const struct store_packent *e)
+{
+	uint32_t i = le32_get(e->said) & (t->nslots - 1);
+
+	while (t->slot[i] != 0 && !same(&t->v[t->slot[i] - 1], e))
 		i = (i + 1) & (t->nslots - 1);
 	return i;
 }
@@ -97,7 +103,7 @@ static int packtab_grow(struct store_packtab *t, struct err *err)
 		t->slot = slot;
 		t->nslots *= 2;
 		for (uint32_t i = 0; i < t->n; i++)
-			t->slot[packtab_slot(t, t->v[i].name)] = i + 1;
+			t->slot[packtab_slot(t, &t->v[i])] = i + 1;
 		free(old);
 	}
 	return 0;
@@ -110,11 +116,11 @@ int store_packtab_add(struct store_packtab *t, const struct store_packent *e,
 	int r = 0;
 
 	pthread_mutex_lock(&t->lock);
-	i = packtab_slot(t, e->name);
+	i = packtab_slot(t, e);
 	if (t->slot[i] == 0) {
 		r = packtab_grow(t, err);
 		if (r == 0) {
-			i = packtab_slot(t, e->name);
+			i = packtab_slot(t, e);
 			t->v[t->n] = *e;
 			t->slot[i] = ++t->n;
 		}

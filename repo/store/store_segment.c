@@ -3,11 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/mem.h"
 #include "repo/store/store_internal.h"
 
 #define IMAGE_MAX ((uint64_t)512 << 10) /* a segment this small is read whole */
+#define HELD_MIN ((size_t)8 << 20)      /* hashes that any budget allows */
 #define PIECE_BLOCKS 64                 /* filter blocks to one read */
 #define SCAN_ENTRIES 64                 /* entries looked at in one go */
 
@@ -162,6 +164,34 @@ static int load_filters(struct store *st, struct store_segment *sg,
 	return 0;
 }
 
+/*
+ * What a head says is believed only as far as the object is long and memory
+ * goes: nobody has signed it before the hashes are read.
+ */
+static int segment_bounds(struct store *st, const struct store_segment *sg,
+    struct err *err)
+{
+	uint64_t held = (uint64_t)sg->lay.blocks * FMT_BLOCK_HASH +
+	    (uint64_t)sg->head.packs * 4;
+	size_t most = st->ix.budget;
+	struct backend_stat bs;
+	int r;
+
+	if (sg->lay.size <= IMAGE_MAX)
+		return 0; /* read whole, so the end of it is met */
+	if (most < HELD_MIN)
+		most = HELD_MIN;
+	if (held > most)
+		return err_set(err, ERR_CORRUPT, "its hashes would take %llu "
+		    "MiB of memory, more than the %zu MiB there are for the "
+		    "index", (unsigned long long)(held >> 20), most >> 20);
+	r = backend_stat(st->be, sg->key, &bs, err);
+	if (r == 0 && bs.size != sg->lay.size)
+		return err_set(err, ERR_CORRUPT,
+		    "has another size than its head says");
+	return r;
+}
+
 /* Hashes and signature, then what of buckets and filter `room` allows. */
 static int segment_load_parts(struct store *st, struct store_segment *sg,
     const struct fmt_key *at, const uint8_t *head, size_t room,
@@ -235,7 +265,9 @@ int store_segment_open(struct store *st, const char *key, size_t room,
 	sg->epoch = store_epoch_find(st, sg->head.epoch, err);
 	if (sg->epoch == NULL)
 		return err_wrap(err, "%s", key);
-	r = segment_load_parts(st, sg, &at, head, room, ret_used, err);
+	r = segment_bounds(st, sg, err);
+	if (r == 0)
+		r = segment_load_parts(st, sg, &at, head, room, ret_used, err);
 	if (r != 0)
 		return r < 0 ? err_wrap(err, "%s", key) : r;
 	if (at.place == FMT_AT_SEGMENT &&
@@ -405,6 +437,28 @@ int store_segment_pack(struct store *st, struct store_segment *sg,
 	return 0;
 }
 
+void store_record_said(const struct fmt_pack_record *rec, uint8_t ret[8])
+{
+	uint8_t m[FMT_PACK_NAME_LEN + 12 + FMT_SLOT_LEN + FMT_SEALED_KEY_BOX];
+	size_t keylen = rec->sealed_len < FMT_SEALED_KEY_BOX ?
+	    rec->sealed_len : FMT_SEALED_KEY_BOX;
+	uint8_t hash[32];
+	uint8_t *p = m;
+
+	memset(m, 0, sizeof(m));
+	memcpy(p, rec->name, FMT_PACK_NAME_LEN);
+	p += FMT_PACK_NAME_LEN;
+	le32_put(p, rec->size);
+	le32_put(p + 4, rec->epoch);
+	p[8] = rec->blob_kind;
+	p[9] = rec->key_method;
+	le16_put(p + 10, rec->sealed_len);
+	memcpy(p + 12, rec->slot, FMT_SLOT_LEN);
+	memcpy(p + 12 + FMT_SLOT_LEN, rec->sealed_key, keylen);
+	crypto_sha256(hash, m, sizeof(m));
+	memcpy(ret, hash, 8);
+}
+
 int store_segment_number(struct store *st, struct store_segment *sg,
     uint32_t local, uint32_t *ret_number, struct err *err)
 {
@@ -419,6 +473,7 @@ int store_segment_number(struct store *st, struct store_segment *sg,
 		return -1;
 	memcpy(e.name, rec.name, sizeof(e.name));
 	e.size = rec.size;
+	store_record_said(&rec, e.said);
 	if (store_packtab_add(st->packs, &e, ret_number, err) != 0)
 		return -1;
 	__atomic_store_n(&sg->numbers[local], *ret_number, __ATOMIC_RELAXED);

@@ -15,6 +15,7 @@
 #define BUFFERS_MIN 4
 #define BUFFERS_DEFAULT 6
 #define PACK_STEP ((uint32_t)64 << 10)
+#define STORE_START_MAX ((UINT64_C(1) << 48) - 1) /* what a name can hold */
 #define PACK_MIN ((uint32_t)256 << 10)
 
 int store_session_fail(struct store_session *s, const struct err *why)
@@ -117,12 +118,41 @@ static struct store_session *session_alloc(struct store *st,
 }
 
 /*
+ * The time in the name of the chain's last session, or 0.  A name alone is
+ * nobody's word: only what the slot or an administrator signed is believed.
+ */
+static int last_start(struct store_session *s, const struct store_keys *keys,
+    uint64_t *ret_ms, struct err *err)
+{
+	*ret_ms = 0;
+	for (size_t i = keys->n; i > 0; i--) {
+		const char *key = store_keys_at(keys, i - 1);
+		struct store_snapshot *sn = NULL;
+		struct fmt_session_name n;
+		int r;
+
+		if (fmt_session_parse(strrchr(key, '/') + 1, &n) != 0)
+			continue;
+		r = store_snapshot_load(s->st, key, &sn, NULL, err);
+		store_snapshot_free(sn);
+		if (r >= 0) {
+			*ret_ms = n.start_ms;
+			return 0;
+		}
+		if (err->class != ERR_CORRUPT)
+			return -1;
+	}
+	return 0;
+}
+
+/*
  * Its name.  Times in the names of a chain go forward even when the clock
  * does not, so that the newest is always found last.
  */
 static int session_name(struct store_session *s, struct err *err)
 {
-	struct fmt_session_name name, last;
+	struct fmt_session_name name;
+	uint64_t last;
 	struct store_keys keys = { 0 };
 	char prefix[FMT_KEY_MAX], slot[FMT_HEX_SLOT], volume[17];
 
@@ -134,11 +164,13 @@ static int session_name(struct store_session *s, struct err *err)
 	snprintf(prefix, sizeof(prefix), "snapshots/%s/%s-", slot, volume);
 	if (store_keys_list(s->st->be, prefix, &keys, err) != 0)
 		return -1;
-	if (keys.n > 0 && fmt_session_parse(strrchr(store_keys_at(&keys,
-	        keys.n - 1), '/') + 1, &last) == 0 &&
-	    last.start_ms >= name.start_ms)
-		name.start_ms = last.start_ms + 1;
+	if (last_start(s, &keys, &last, err) != 0) {
+		store_keys_release(&keys);
+		return -1;
+	}
 	store_keys_release(&keys);
+	if (last >= name.start_ms)
+		name.start_ms = last < STORE_START_MAX ? last + 1 : last;
 	memcpy(name.volume, s->volume_hash, sizeof(name.volume));
 	rand_bytes(name.random, sizeof(name.random));
 	fmt_session_text(s->name, &name);

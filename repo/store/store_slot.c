@@ -5,6 +5,7 @@
 
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
+#include "repo/base/log.h"
 #include "repo/base/mem.h"
 #include "repo/store/store_internal.h"
 
@@ -63,13 +64,19 @@ static int slot_read_end(struct store *st, struct store_slot *sl,
 
 	fmt_key_end(key, sl->slot);
 	r = backend_get_all(st->be, key, STORE_LARGE_OBJECT, &obj, &len, err);
+	if (r == 0)
+		r = store_admin_signed(st, key, obj, len, FMT_END, err);
+	if (r == 0)
+		r = fmt_end_decode(obj, len, &end, err);
+	if (r == 0 && memcmp(end.slot, sl->slot, sizeof(end.slot)) != 0)
+		r = err_set(err, ERR_CORRUPT, "is of another slot");
+	/* Anyone may put what is no end: it must not end a slot, or hide it. */
+	if (r < 0 && err->class == ERR_CORRUPT) {
+		log_msg(LOG_WARN, "passed over: %s: %s", key, err->msg);
+		return 0;
+	}
 	if (r != 0)
-		return r < 0 ? -1 : 0;
-	if (store_admin_signed(st, key, obj, len, FMT_END, err) != 0 ||
-	    fmt_end_decode(obj, len, &end, err) != 0)
-		return err_wrap(err, "%s", key);
-	if (memcmp(end.slot, sl->slot, sizeof(end.slot)) != 0)
-		return err_set(err, ERR_CORRUPT, "%s: is of another slot", key);
+		return r < 0 ? err_wrap(err, "%s", key) : 0;
 	sl->ended = true;
 	if (end.sessions.n == 0)
 		return 0;

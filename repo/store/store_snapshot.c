@@ -225,9 +225,9 @@ int store_snapshot_noted(struct store *st, const char *note_key,
 	int r = backend_get_all(st->be, note_key, STORE_SMALL_OBJECT, &obj,
 	    &len, err);
 
-	if (r != 0)
-		return r < 0 ? -1 : 0;
-	if (store_admin_signed(st, note_key, obj, len, FMT_NOTE, err) == 0 &&
+	if (r > 0)
+		return 0;
+	if (r == 0 && store_admin_signed(st, note_key, obj, len, FMT_NOTE, err) == 0 &&
 	    fmt_note_decode(obj, len, &note, err) == 0 &&
 	    fmt_key_parse(note_key, &at) == 0 &&
 	    strcmp(at.session, note.session) == 0)
