@@ -336,7 +336,7 @@ def parse():
         prog="run.sh", description="Measures wherry beside other backup "
         "programs and beside what this machine allows.", epilog="Peers: %s, "
         "each version that is on PATH. Takes about an hour and 20 GB of disk; "
-        "--quick a minute and 1 GB." % ", ".join(tools.PEERS))
+        "--quick some minutes and 1 GB." % ", ".join(tools.PEERS))
     p.add_argument("--case", action="append", choices=[*CASES, *LARGE],
                    help="only this case (may be repeated)")
     p.add_argument("--peer", action="append", metavar="NAME[=PROGRAM]",
