@@ -10,7 +10,9 @@
 /*
  * Between changed extents the parent's runs are carried over.  At each extent
  * reading begins where the parent's run around its start began, and goes on
- * until a cut behind its end falls where the parent has one too.
+ * until a cut behind its end falls where the parent has one too.  A run of
+ * zeros may be long and tells nothing: it is cut at any grain, before and
+ * behind what has changed in it.
  *
  * The cutter runs ahead of the map: what it decides is a ring of steps, among
  * them chunks that the workers store; the map is written from the ring's head
@@ -41,7 +43,8 @@ struct step {
  */
 struct place {
 	struct archive_map *m;
-	uint64_t begin, end; /* of the run given last */
+	struct fmt_run run;  /* given last */
+	uint64_t begin, end; /* of it */
 	bool valid;
 };
 
@@ -55,7 +58,8 @@ struct delta {
 	struct place probe;  /* to look for cuts */
 	struct split split;
 	uint64_t at;         /* the cutter's place */
-	uint64_t written;    /* the map's */
+	uint64_t written;    /* the map's, with the zeros that wait */
+	struct fmt_run zeros; /* to be written, in case more of them follow */
 	uint64_t until;      /* end of the extents that are being read */
 	bool met;
 	uint8_t *buf;
@@ -80,7 +84,6 @@ struct delta {
  */
 static int place_at(struct place *p, uint64_t off, struct err *err)
 {
-	struct fmt_run run;
 	bool sought = false;
 
 	for (unsigned i = 0; !p->valid || off < p->begin || off >= p->end; i++) {
@@ -90,55 +93,100 @@ static int place_at(struct place *p, uint64_t off, struct err *err)
 			sought = true;
 		}
 
-		int r = archive_map_next(p->m, &p->begin, &run, err);
+		int r = archive_map_next(p->m, &p->begin, &p->run, err);
 
 		p->valid = r == 0;
 		if (r != 0)
 			return r < 0 ? -1 : err_set(err, ERR_CORRUPT,
 			    "the parent's map ends before byte %llu", (unsigned long long)off);
-		p->end = p->begin + run.len;
+		p->end = p->begin + p->run.len;
 	}
 	return 0;
 }
 
 /* --- the map, from the ring's head ----------------------------------------------------*/
 
+static int flush_zeros(struct delta *dl, struct err *err)
+{
+	struct fmt_run run = dl->zeros;
+
+	dl->zeros.len = 0;
+	return run.len > 0 ? archive_map_add(dl->map, &run, err) : 0;
+}
+
+/* Append a run, or the first len bytes of one of zeros. */
+static int put_run(struct delta *dl, const struct fmt_run *run, uint64_t len,
+    struct err *err)
+{
+	if (run->kind == FMT_RUN_CHUNK && len < run->len)
+		return err_set(err, ERR_CORRUPT, "the parent's map has no cut at byte %llu",
+		    (unsigned long long)(dl->written + len));
+	dl->written += len;
+	if (dl->zeros.len > 0 && dl->zeros.kind == run->kind) {
+		dl->zeros.len += len;
+		return 0;
+	}
+	if (flush_zeros(dl, err) < 0)
+		return -1;
+	if (run->kind == FMT_RUN_CHUNK)
+		return archive_map_add(dl->map, run, err);
+	dl->zeros = *run;
+	dl->zeros.len = len;
+	return 0;
+}
+
+/* Carry over whole pages, or one run, from where both maps have a cut. */
+static int carry_some(struct delta *dl, uint64_t end, struct err *err)
+{
+	struct place *p = &dl->parent;
+	uint64_t from = dl->written;
+
+	if (flush_zeros(dl, err) < 0 ||
+	    archive_map_carry(dl->map, p->m, end, &dl->written, err) < 0)
+		return -1;
+	/* As if the last run of the pages had been given. */
+	p->begin = p->end = dl->written;
+	p->valid = true;
+	if (dl->written > from)
+		return 0;
+
+	int r = archive_map_next(p->m, &p->begin, &p->run, err);
+
+	if (r < 0)
+		return -1;
+	if (r == 1 || p->begin != from)
+		return err_set(err, ERR_CORRUPT, "the parent's map has no cut at byte %llu",
+		    (unsigned long long)from);
+	p->end = from + p->run.len;
+	return put_run(dl, &p->run, p->end < end ? p->run.len : end - from, err);
+}
+
 /* Carry over the parent's runs from where the map ends up to `end`. */
 static int carry_until(struct delta *dl, uint64_t end, struct err *err)
 {
 	struct place *p = &dl->parent;
 
-	/* Stand behind the run that ends here. */
-	if (dl->written >= end)
-		return 0;
-	if (dl->written == 0 || p->end != dl->written || !p->valid) {
-		if (dl->written > 0 && place_at(p, dl->written - 1, err) < 0)
-			return -1;
-	}
 	while (dl->written < end) {
-		struct fmt_run run;
-		uint64_t off;
+		uint64_t at = dl->written;
 
-		/* Whole pages where both maps stand at one, else run by run. */
-		if (archive_map_carry(dl->map, p->m, end, &dl->written, err) < 0)
+		/* Stand in or behind the run that holds the byte before. */
+		if (at > 0 && (!p->valid || at > p->end ||
+		    (at <= p->begin && at != p->end)) && place_at(p, at - 1, err) < 0)
 			return -1;
-		if (dl->written == end)
-			break;
+		if (at == 0 || at == p->end) {
+			if (carry_some(dl, end, err) < 0)
+				return -1;
+			continue;
+		}
 
-		int r = archive_map_next(p->m, &off, &run, err);
+		struct fmt_run rest = p->run;
 
-		if (r < 0)
+		/* In a chunk nothing is carried: put_run sees that it is not whole. */
+		if (rest.kind != FMT_RUN_CHUNK)
+			rest.len = p->end - at;
+		if (put_run(dl, &rest, (p->end < end ? p->end : end) - at, err) < 0)
 			return -1;
-		if (r == 1 || off != dl->written || off + run.len > end)
-			return err_set(err, ERR_CORRUPT, "the parent's map has no cut at byte %llu",
-			    (unsigned long long)end);
-		if (archive_map_add(dl->map, &run, err) < 0)
-			return -1;
-		dl->written = off + run.len;
 	}
-	/* As if the run before `end` had been given last. */
-	p->begin = p->end = end;
-	p->valid = true;
 	return 0;
 }
 
@@ -146,10 +194,7 @@ static int do_step(struct delta *dl, struct step *st, struct err *err)
 {
 	if (st->kind == STEP_CARRY)
 		return carry_until(dl, st->end, err);
-	if (archive_map_add(dl->map, &st->run, err) < 0)
-		return -1;
-	dl->written += st->run.len;
-	return 0;
+	return put_run(dl, &st->run, st->run.len, err);
 }
 
 /* Do the steps that are ready; with all, wait for every one. */
@@ -237,34 +282,46 @@ static void drain(struct delta *dl)
 
 /* --- cutting -----------------------------------------------------------------------------*/
 
-/* The parent's run that holds byte off: where it begins and ends. */
-static int parent_run(struct delta *dl, uint64_t off, uint64_t *ret_begin,
-    uint64_t *ret_end, struct err *err)
+static uint64_t grain_before(uint64_t off)
 {
-	*ret_begin = *ret_end = dl->size;
-	if (off >= dl->size)
-		return 0;
-	if (place_at(&dl->probe, off, err) < 0)
+	return off - off % SPLIT_GRAIN;
+}
+
+/* The parent's run that holds byte off; an empty one at the volume's end. */
+static const struct place *parent_run(struct delta *dl, uint64_t off, struct err *err)
+{
+	struct place *p = &dl->probe;
+
+	if (off < dl->size)
+		return place_at(p, off, err) < 0 ? NULL : p;
+	p->begin = p->end = dl->size;
+	p->valid = false;
+	return p;
+}
+
+/* May the parent's runs be carried over from off on?  1, 0 or -1. */
+static int cut_at(struct delta *dl, uint64_t off, struct err *err)
+{
+	const struct place *p = parent_run(dl, off, err);
+
+	if (p == NULL)
 		return -1;
-	*ret_begin = dl->probe.begin;
-	*ret_end = dl->probe.end;
-	return 0;
+	return p->begin == off || (p->run.kind != FMT_RUN_CHUNK && off % SPLIT_GRAIN == 0);
 }
 
 /* The cutter has come to dl->at.  -1 also (dl->met) where it is to stop. */
 static int moved(struct delta *dl, uint64_t len, struct err *err)
 {
-	uint64_t begin, end;
-
 	dl->at += len;
 	atomic_fetch_add(&dl->b->e->progress.bytes_done, len);
 	if (dl->at < dl->until)
 		return 0;
-	if (parent_run(dl, dl->at, &begin, &end, err) < 0)
-		return -1;
+
+	int r = cut_at(dl, dl->at, err);
+
 	/* Not a failure: it ends split_feed here. */
-	dl->met = begin == dl->at;
-	return dl->met ? -1 : 0;
+	dl->met = r > 0;
+	return r == 0 ? 0 : -1;
 }
 
 static int on_chunk(void *ctx, const uint8_t *p, size_t len, struct err *err)
@@ -323,14 +380,45 @@ static int read_on(struct delta *dl, uint64_t pos, size_t *have, uint64_t want,
 	return 0;
 }
 
+/*
+ * Where the cutter is inside of zeros that go on in the parent, the run ends
+ * here.  Return 0, also when it goes on, or -1.
+ */
+static int end_zeros(struct delta *dl, struct err *err)
+{
+	uint64_t run = dl->split.zrun;
+
+	if (run == 0 || dl->at + run < dl->until)
+		return 0;
+
+	int r = cut_at(dl, dl->at + run, err);
+
+	if (r <= 0)
+		return r;
+	dl->split.zrun = 0;
+	return on_zero(dl, run, err) < 0 && !dl->met ? -1 : 0;
+}
+
+/* Where to read to first: most often the cuts meet there. */
+static int likely_end(struct delta *dl, uint64_t *ret, struct err *err)
+{
+	const struct place *p = parent_run(dl, dl->until - 1, err);
+
+	if (p == NULL)
+		return -1;
+	*ret = p->end;
+	if (p->run.kind != FMT_RUN_CHUNK && p->end - dl->until > SPLIT_GRAIN)
+		*ret = grain_before(dl->until + SPLIT_GRAIN - 1);
+	return 0;
+}
+
 /* Read from dl->at until the cuts meet the parent's at or behind dl->until. */
 static int read_changed(struct delta *dl, struct err *err)
 {
-	uint64_t pos = dl->at, begin, end; /* pos: of buf */
+	uint64_t pos = dl->at, end; /* pos: of buf */
 	size_t have = 0;
 
-	/* Most often they meet at the end of the run that holds the last byte. */
-	if (parent_run(dl, dl->until - 1, &begin, &end, err) < 0)
+	if (likely_end(dl, &end, err) < 0)
 		return -1;
 	dl->met = false;
 	dl->split.zrun = 0;
@@ -342,7 +430,7 @@ static int read_changed(struct delta *dl, struct err *err)
 		if (read_on(dl, pos, &have, next < end ? end - next : READ_ON, err) < 0)
 			return -1;
 		if (split_feed(&dl->split, dl->buf, have, pos, pos + have == dl->size,
-		        &used, &why) < 0) {
+		        &used, &why) < 0 || end_zeros(dl, &why) < 0) {
 			if (dl->met)
 				break;
 			*err = why;
@@ -401,6 +489,28 @@ static int carry_to(struct delta *dl, uint64_t end, struct err *err)
 	return 0;
 }
 
+/* Where reading for a change at byte off is to begin; dl->at or behind it. */
+static int likely_begin(struct delta *dl, uint64_t off, uint64_t *ret, struct err *err)
+{
+	const struct place *p = parent_run(dl, off, err);
+
+	if (p == NULL)
+		return -1;
+	*ret = p->begin;
+	if (p->run.kind != FMT_RUN_CHUNK) {
+		if (grain_before(off) > *ret)
+			*ret = grain_before(off);
+		/* Zeros that may be gone ended the chunk before them. */
+		else if (*ret > dl->at && (p = parent_run(dl, *ret - 1, err)) == NULL)
+			return -1;
+		else if (p->run.kind == FMT_RUN_CHUNK)
+			*ret = p->begin;
+	}
+	if (*ret < dl->at)
+		*ret = dl->at;
+	return 0;
+}
+
 static int scan(struct delta *dl, struct err *err)
 {
 	for (;;) {
@@ -412,14 +522,14 @@ static int scan(struct delta *dl, struct err *err)
 			break;
 
 		struct extent x = dl->ahead[dl->ahead_first];
-		uint64_t begin, end;
+		uint64_t begin;
 
 		dl->ahead_first = (dl->ahead_first + 1) % AHEAD;
 		dl->ahead_used--;
 		/* What was read already may reach over this extent. */
 		if (x.off + x.len <= dl->at)
 			continue;
-		if (x.off > dl->at && (parent_run(dl, x.off, &begin, &end, err) < 0 ||
+		if (x.off > dl->at && (likely_begin(dl, x.off, &begin, err) < 0 ||
 		    carry_to(dl, begin, err) < 0))
 			return -1;
 		dl->until = x.off + x.len;
@@ -428,7 +538,7 @@ static int scan(struct delta *dl, struct err *err)
 	}
 	if (carry_to(dl, dl->size, err) < 0)
 		return -1;
-	return retire(dl, true, err);
+	return retire(dl, true, err) < 0 ? -1 : flush_zeros(dl, err);
 }
 
 int delta_store(struct backup *b, int fd, uint64_t size,

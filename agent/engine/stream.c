@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,8 @@
 #define PAGE 4096u
 #define BUFFERS_MAX 16u
 #define SLOTS 128u
+/* How often it is looked whether a run that waits for a pipe is to stop. */
+#define PIPE_PATIENCE_MS 250
 
 enum buffer_state { BUFFER_FREE, BUFFER_READING, BUFFER_CUT };
 
@@ -215,6 +218,13 @@ static int pipe_fill(struct stream *s, struct buffer *bf, struct err *err)
 	size_t got = 0;
 
 	while (got < s->area) {
+		struct pollfd pf = { .fd = s->src->fd, .events = POLLIN };
+
+		/* A writer that is silent does not keep the run from stopping. */
+		while (poll(&pf, 1, PIPE_PATIENCE_MS) <= 0)
+			if (engine_cancelled(s->b->e))
+				return err_set(err, ERR_CANCELLED, "stopped on request");
+
 		ssize_t n = read(s->src->fd, bf->p + s->hold + got, s->area - got);
 
 		if (n < 0 && errno == EINTR && !engine_cancelled(s->b->e))
