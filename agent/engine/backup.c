@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/engine/backup_internal.h"
@@ -45,6 +46,16 @@ bool backup_failed(struct backup *b)
 	bool failed = b->failed;
 	pthread_mutex_unlock(&b->lock);
 	return failed;
+}
+
+int backup_alive(struct backup *b, struct err *err)
+{
+	if (engine_cancelled(b->e))
+		return err_set(err, ERR_CANCELLED, "stopped on request");
+	if (b->ss == NULL)
+		return 0;
+	return store_session_alive(b->ss, atomic_load(&b->e->progress.bytes_read),
+	    b->res->entries, err);
 }
 
 void backup_submit(struct backup *b, struct pool_task *task, bool urgent)
@@ -237,7 +248,7 @@ static void batch_add(struct backup *b, struct item *it)
 
 	*ba->tail = it;
 	ba->tail = &it->batch_next;
-	if (++ba->n == BATCH_ITEMS)
+	if (++ba->n == BATCH_MAX)
 		send_batch(b);
 }
 
@@ -351,6 +362,16 @@ static void *walk_thread(void *arg)
 
 /* --- the main thread -------------------------------------------------------------------*/
 
+/* Wait for an event, but no longer than a second; the lock is held. */
+static int wait_second(struct backup *b)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec++;
+	return pthread_cond_timedwait(&b->wake, &b->lock, &until);
+}
+
 static int main_loop(struct backup *b, struct err *err)
 {
 	uint64_t seen = 0;
@@ -370,10 +391,7 @@ static int main_loop(struct backup *b, struct err *err)
 		}
 		if (did < 0)
 			return -1;
-		if (engine_cancelled(b->e))
-			return err_set(err, ERR_CANCELLED, "stopped on request");
-		if (b->ss != NULL && store_session_alive(b->ss,
-		        atomic_load(&b->e->progress.bytes_read), b->res->entries, err) < 0)
+		if (backup_alive(b, err) < 0)
 			return -1;
 
 		pthread_mutex_lock(&b->lock);
@@ -387,8 +405,9 @@ static int main_loop(struct backup *b, struct err *err)
 			return 0;
 		}
 		pthread_cond_signal(&b->room);
-		while (!did && b->events == seen)
-			pthread_cond_wait(&b->wake, &b->lock);
+		/* A large file may take hours: the session has to show life. */
+		for (int e = 0; !did && b->events == seen && e == 0;)
+			e = wait_second(b);
 		seen = b->events;
 		pthread_mutex_unlock(&b->lock);
 	}
@@ -688,7 +707,12 @@ int engine_backup(struct engine *e, struct store *st,
 
 	*ret = (struct engine_backup_result){ .way_reason = "" };
 	pthread_mutex_init(&b.lock, NULL);
-	pthread_cond_init(&b.wake, NULL);
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&b.wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	pthread_cond_init(&b.room, NULL);
 	b.tail = &b.first;
 	b.waiting_tail = &b.waiting_first;

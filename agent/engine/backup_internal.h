@@ -32,7 +32,9 @@
 #define BUNDLE_MAX (1u << 20)
 #define BUNDLE_FILES 256u
 /* Items of all kinds that a bundle may span, so that encoding is not held up. */
+#ifndef BUNDLE_SPAN
 #define BUNDLE_SPAN 4096u
+#endif
 /* Runs that a file's entry holds itself; more become a map of their own. */
 #define RUNS_MAX 256u
 
@@ -40,8 +42,8 @@
 #define BUNDLE_SPARES 8u
 
 /* Items that a worker looks at in one go; small in builds that test. */
-#ifndef BATCH_ITEMS
-#define BATCH_ITEMS 64u
+#ifndef BATCH_MAX
+#define BATCH_MAX 64u
 #endif
 /* Items between walk and encoding. */
 #ifndef ITEMS_MAX
@@ -213,6 +215,11 @@ void backup_fail(struct backup *b, const struct err *why);
 bool backup_failed(struct backup *b);
 /* Tell main that something has changed. */
 void backup_wake(struct backup *b);
+/*
+ * Let the session tell that it lives; main only, at least every few minutes.
+ * Return 0, or -1: CANCELLED, or the session was revoked.
+ */
+int backup_alive(struct backup *b, struct err *err);
 /* Queue a task, which calls backup_task_end as its very last act. */
 void backup_submit(struct backup *b, struct pool_task *task, bool urgent);
 /* Count *busy (may be NULL) down by one, end the task and wake main. */

@@ -232,7 +232,7 @@ static int retire(struct delta *dl, bool all, struct err *err)
 
 static struct step *new_step(struct delta *dl, enum step_kind kind, struct err *err)
 {
-	if (retire(dl, false, err) < 0)
+	if (backup_alive(dl->b, err) < 0 || retire(dl, false, err) < 0)
 		return NULL;
 
 	struct step *st = &dl->steps[(dl->head + dl->used) % STEPS];

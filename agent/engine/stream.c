@@ -144,10 +144,18 @@ static void progress(struct stream *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static int take_slot(struct stream *s, struct slot **ret, struct err *err)
+/* May it go on?  In main's thread it also shows that the run lives. */
+static int go_on(struct stream *s, struct err *err)
 {
+	if (s->self + 1 == s->b->nstorers)
+		return backup_alive(s->b, err);
 	if (engine_cancelled(s->b->e))
 		return err_set(err, ERR_CANCELLED, "stopped on request");
+	return 0;
+}
+
+static int take_slot(struct stream *s, struct slot **ret, struct err *err)
+{
 	if (retire(s, err) < 0)
 		return -1;
 	while (s->used == SLOTS) {
@@ -222,8 +230,8 @@ static int pipe_fill(struct stream *s, struct buffer *bf, struct err *err)
 
 		/* A writer that is silent does not keep the run from stopping. */
 		while (poll(&pf, 1, PIPE_PATIENCE_MS) <= 0)
-			if (engine_cancelled(s->b->e))
-				return err_set(err, ERR_CANCELLED, "stopped on request");
+			if (go_on(s, err) < 0)
+				return -1;
 
 		ssize_t n = read(s->src->fd, bf->p + s->hold + got, s->area - got);
 
@@ -402,7 +410,7 @@ static void buffer_cut(struct stream *s, struct buffer *bf)
 static int stream_run(struct stream *s, struct err *err)
 {
 	for (;;) {
-		int r = read_ahead(s, err);
+		int r = go_on(s, err) == 0 ? read_ahead(s, err) : -1;
 
 		if (r < 0 || r == 2)
 			return r < 0 ? -1 : 1;
@@ -563,6 +571,11 @@ int stream_store(struct backup *b, unsigned self, const struct stream_source *sr
 	if (r == 0) {
 		r = stream_run(&s, err);
 		drain(&s);
+	}
+	/* After a failure the queue may hold what was never submitted. */
+	if (r < 0) {
+		stream_memory_free(s.memory);
+		s.memory = NULL;
 	}
 	b->stream_memory = s.memory;
 	free(s.slots);
