@@ -109,7 +109,8 @@ static int list_all(struct walk *w, struct dir *dir, int fd, struct names *names
 			if (strcmp(d->name, ".") == 0 || strcmp(d->name, "..") == 0)
 				continue;
 			if (strlen(d->name) > NAMES_LONGEST)
-				return err_set(err, ERR_IO, "it holds a name that no call can give");
+				return err_set(err, ERR_IO,
+				    "it holds a name that no call can give");
 			if (take(w, dir, fd, d->name, d->type, names, err) < 0)
 				return -1;
 		}
