@@ -34,9 +34,9 @@ export WHERRY_PASSWORD=arm64 WHERRY_REPOSITORY="$TMPDIR/repo"
 want=$("$TOOLS/treesum" -x root "$TMPDIR/tree")
 arm init
 arm backup "$TMPDIR/tree"
-"$WHERRY" restore "latest:$TMPDIR/tree" --target "$TMPDIR/here"
+"$WHERRY" restore latest --target "$TMPDIR/here"
 "$WHERRY" backup "$TMPDIR/tree"
-arm restore "latest:$TMPDIR/tree" --target "$TMPDIR/there"
+arm restore latest --target "$TMPDIR/there"
 for t in here there; do
 	got=$("$TOOLS/treesum" -x root "$TMPDIR/$t")
 	if [ "$got" != "$want" ]; then
