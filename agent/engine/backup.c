@@ -9,6 +9,7 @@
 #include "agent/engine/links.h"
 #include "agent/engine/stream.h"
 #include "agent/engine/total.h"
+#include "agent/engine/twins.h"
 #include "repo/base/clock.h"
 #include "repo/base/mem.h"
 #include "repo/crypto/crypto.h"
@@ -438,7 +439,8 @@ static int tree_setup(struct backup *b, struct err *err)
 		return err_sys(err, errno, "cannot open %s", b->root);
 	b->dirs = dirs_new(fd, OPEN_DIRS, err);
 	b->links = b->dirs != NULL ? links_new(err) : NULL;
-	b->tree = b->links != NULL ? archive_tree_begin(&b->io, b->order_key, err) : NULL;
+	b->twins = b->links != NULL ? twins_new(err) : NULL;
+	b->tree = b->twins != NULL ? archive_tree_begin(&b->io, b->order_key, err) : NULL;
 	return b->tree != NULL ? 0 : -1;
 }
 
@@ -449,6 +451,7 @@ static void tree_teardown(struct backup *b)
 	if (b->at_group != NULL)
 		merge_group_unref(b->at_group);
 	links_free(b->links);
+	twins_free(b->twins);
 	rebundle_release(b);
 	if (b->comps_dir != NULL)
 		dir_unref(b->comps_dir);

@@ -196,6 +196,7 @@ struct backup {
 	unsigned bundle_nspare;
 	struct stream_memory *stream_memory; /* of the last stream */
 	struct links *links;
+	struct twins *twins;
 	struct old_bundle *old_first; /* bundles of the parent, by first slice */
 	unsigned old_n;
 	uint64_t state_seen;        /* entries of the parent's state gone by */

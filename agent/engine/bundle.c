@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/engine/backup_internal.h"
+#include "agent/engine/twins.h"
 #include "repo/base/bytes.h"
 #include "repo/base/mem.h"
 #include "repo/crypto/crypto.h"
@@ -96,6 +97,22 @@ static bool ends_bundle(struct backup *b, const struct item *it)
 	return crypto_siphash(b->seed, head, n + 8) % BUNDLE_CUT == 0;
 }
 
+/* The same content stands in a bundle of this run already: 1, else 0. */
+static int use_twin(struct backup *b, struct item *it)
+{
+	struct content *c = &it->content;
+	struct bundle *bd = twins_find(b->twins, c->hash, it->size, &c->off);
+
+	if (bd == NULL)
+		return 0;
+	bd->refs++;
+	c->bundle = bd;
+	free(c->bytes);
+	c->bytes = NULL;
+	atomic_fetch_sub(&b->held, it->size);
+	return 1;
+}
+
 static int bundle_add(struct backup *b, struct item *it, struct err *err)
 {
 	struct bundle *bd = b->bundle;
@@ -118,6 +135,7 @@ static int bundle_add(struct backup *b, struct item *it, struct err *err)
 		b->bundle = bd;
 	}
 	memcpy(bd->data + bd->len, it->content.bytes, it->size);
+	twins_add(b->twins, it->content.hash, it->size, bd, bd->len);
 	it->content.off = bd->len;
 	it->content.bundle = bd;
 	bd->refs++;
@@ -148,7 +166,8 @@ int bundle_step(struct backup *b, struct err *err)
 
 	while ((it = b->bundle_at) != NULL && it != b->merge_at && settled(it)) {
 		if (it->small && it->content.kind == FMT_CONTENT_SLICE &&
-		    it->content.bytes != NULL && bundle_add(b, it, err) < 0)
+		    it->content.bytes != NULL && !use_twin(b, it) &&
+		    bundle_add(b, it, err) < 0)
 			return -1;
 		if (b->bundle != NULL && ++b->bundle_span > BUNDLE_SPAN)
 			bundle_flush(b);

@@ -26,6 +26,7 @@ struct content {
 	struct bundle *bundle; /* slice of this run */
 	uint8_t id[32];     /* slice of an older run, or map */
 	uint32_t chunk_len, off;
+	uint8_t hash[16];   /* of small content that is to be bundled */
 	struct fmt_list_buf runs;
 	struct archive_ref map;
 };

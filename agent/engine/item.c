@@ -321,7 +321,7 @@ static void look_again(struct backup *b, struct item *it, int fd)
 }
 
 /* Read the whole of a small file.  The content may turn out shorter. */
-static void read_small(struct backup *b, struct item *it, int fd)
+static void read_small(struct backup *b, unsigned self, struct item *it, int fd)
 {
 	uint8_t *p = malloc(it->size);
 	size_t got = 0;
@@ -353,8 +353,13 @@ static void read_small(struct backup *b, struct item *it, int fd)
 	}
 	it->content.bytes = p;
 	it->content.kind = got <= INLINE_MAX ? FMT_CONTENT_INLINE : FMT_CONTENT_SLICE;
-	if (it->content.kind == FMT_CONTENT_SLICE)
+	if (it->content.kind == FMT_CONTENT_SLICE) {
+		uint8_t id[32];
+
+		store_blob_id(b->storers[self].w, STORE_DATA, p, got, id);
+		memcpy(it->content.hash, id, sizeof(it->content.hash));
 		atomic_fetch_add(&b->held, got);
+	}
 }
 
 /* Does a file have holes that are worth telling? */
@@ -369,7 +374,7 @@ static void fetch_content(struct backup *b, unsigned self, struct item *it, int 
 	if (it->size == 0)
 		it->content.kind = FMT_CONTENT_HOLE;
 	else if (it->size < SMALL_MAX && !sparse(it))
-		read_small(b, it, fd);
+		read_small(b, self, it, fd);
 	else
 		file_store(b, self, it, fd);
 }
