@@ -20,6 +20,8 @@
 #define NEEDS_MAX ((size_t)1 << 20)
 #define BUNDLE_BLOB ((size_t)1 << 20)
 #define PAGE 4096u
+/* Plaintexts that may be kept at once, besides one a worker. */
+#define KEPT_MAX 4u
 
 /* A piece of a pack with blobs that are wanted, in one buffer. */
 struct range {
@@ -39,10 +41,17 @@ struct check {
 	size_t first, end;
 };
 
+/* Room for one plaintext, beginning at a page. */
+struct fetch_kept {
+	struct fetch_kept *next;
+	uint8_t *p;
+};
+
 /* What belongs to one worker. */
 struct opener {
 	struct store_worker *w;
-	uint8_t *plain;       /* begins at a page */
+	struct fetch_kept *plain; /* NULL: it was kept */
+	bool keepable;        /* nobody else needs what is in it */
 	struct buf whole;     /* a blob that took another way */
 };
 
@@ -53,6 +62,8 @@ struct fetch {
 	struct uploads *readers;
 	struct opener *openers;
 	unsigned nopeners;
+	struct fetch_kept *plains;
+	unsigned nplains;
 	size_t blob_max, plain_cap;
 	struct need *needs;
 	size_t n, cap, max;
@@ -66,6 +77,8 @@ struct fetch {
 	pthread_cond_t wake;
 	struct range *idle;
 	size_t busy;          /* ranges or checks under way */
+	struct fetch_kept *free_plains;
+	pthread_cond_t given;
 };
 
 static size_t max_size(size_t a, size_t b)
@@ -85,9 +98,19 @@ static int openers_new(struct fetch *f, const char *domain, struct err *err)
 		o->w = store_worker_new(f->st, ZIP_FAST, f->blob_max, domain, err);
 		if (o->w == NULL)
 			return -1;
-		o->plain = mem_pages(f->plain_cap, "a worker's buffer", err);
-		if (o->plain == NULL)
+	}
+	f->nplains = f->nopeners + KEPT_MAX;
+	f->plains = mem_array(f->nplains, sizeof(*f->plains), "the workers", err);
+	if (f->plains == NULL)
+		return -1;
+	for (unsigned i = 0; i < f->nplains; i++) {
+		struct fetch_kept *k = &f->plains[i];
+
+		k->p = mem_pages(f->plain_cap, "a worker's buffer", err);
+		if (k->p == NULL)
 			return -1;
+		k->next = f->free_plains;
+		f->free_plains = k;
 	}
 	return 0;
 }
@@ -135,6 +158,7 @@ struct fetch *fetch_new(struct engine *e, struct store *st, const char *domain,
 	f->max = f->max < 1024 ? 1024 : f->max;
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->wake, NULL);
+	pthread_cond_init(&f->given, NULL);
 	if (openers_new(f, domain, err) < 0 || ranges_new(f, memory / 2, err) < 0)
 		goto fail;
 	f->readers = uploads_new(READERS, f->nranges, err);
@@ -153,15 +177,18 @@ void fetch_free(struct fetch *f)
 	uploads_free(f->readers);
 	for (unsigned i = 0; f->openers != NULL && i < f->nopeners; i++) {
 		store_worker_free(f->openers[i].w);
-		mem_pages_free(f->openers[i].plain, f->plain_cap);
 		buf_release(&f->openers[i].whole);
 	}
 	free(f->openers);
+	for (unsigned i = 0; f->plains != NULL && i < f->nplains; i++)
+		mem_pages_free(f->plains[i].p, f->plain_cap);
+	free(f->plains);
 	for (unsigned i = 0; f->ranges != NULL && i < f->nranges; i++)
 		mem_pages_free(f->ranges[i].buf, f->range_cap);
 	free(f->ranges);
 	free(f->needs);
 	pthread_cond_destroy(&f->wake);
+	pthread_cond_destroy(&f->given);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
 }
@@ -180,6 +207,43 @@ void fetch_id(struct fetch *f, unsigned self, const void *data, size_t len,
 size_t fetch_blob_max(const struct fetch *f)
 {
 	return f->blob_max;
+}
+
+/* --- plaintexts --------------------------------------------------------------------*/
+
+/* The worker's own room; waits while all of it is kept. */
+static uint8_t *plain_of(struct fetch *f, struct opener *o)
+{
+	if (o->plain == NULL) {
+		pthread_mutex_lock(&f->lock);
+		while (f->free_plains == NULL)
+			pthread_cond_wait(&f->given, &f->lock);
+		o->plain = f->free_plains;
+		f->free_plains = o->plain->next;
+		pthread_mutex_unlock(&f->lock);
+	}
+	return o->plain->p;
+}
+
+struct fetch_kept *fetch_keep(struct fetch *f, unsigned self)
+{
+	struct opener *o = &f->openers[self];
+	struct fetch_kept *k = o->plain;
+
+	if (!o->keepable)
+		return NULL;
+	o->plain = NULL;
+	o->keepable = false;
+	return k;
+}
+
+void fetch_give(struct fetch *f, struct fetch_kept *k)
+{
+	pthread_mutex_lock(&f->lock);
+	k->next = f->free_plains;
+	f->free_plains = k;
+	pthread_cond_signal(&f->given);
+	pthread_mutex_unlock(&f->lock);
 }
 
 /* --- collecting --------------------------------------------------------------------*/
@@ -265,7 +329,8 @@ static void check_run(struct pool_task *task, unsigned self)
 			continue;
 		if (f->sink.stopped(f->sink.ctx))
 			f->sink.deliver(f->sink.ctx, self, n, NULL, &stop);
-		else if (!f->sink.check(f->sink.ctx, self, n, f->openers[self].plain))
+		else if (!f->sink.check(f->sink.ctx, self, n,
+		    plain_of(f, &f->openers[self])))
 			continue;
 		n->owner = NULL;
 	}
@@ -301,11 +366,12 @@ static int check_all(struct fetch *f, struct err *err)
 
 /* Get a blob by any copy.  Return its bytes, or NULL with why. */
 static const uint8_t *get_anyhow(struct fetch *f, struct opener *o,
-    const struct need *n, struct err *why)
+    const struct need *n, size_t *ret_len, struct err *why)
 {
 	int r = store_get(f->st, o->w, STORE_DATA, n->id, &o->whole, why);
 
-	if (r == 0 && o->whole.len >= n->loc.plain_len)
+	*ret_len = o->whole.len;
+	if (r == 0)
 		return o->whole.p;
 	if (r > 0 || (r < 0 && why->class == ERR_NOTFOUND))
 		err_set(why, ERR_CORRUPT, "the repository has lost a part of it");
@@ -315,24 +381,29 @@ static const uint8_t *get_anyhow(struct fetch *f, struct opener *o,
 }
 
 /*
- * The plaintext of a blob.  It is put so that what is written of it lies at
- * the same place in a page as in the target.
+ * The plaintext of a blob and its true length: the index may lie about that.
+ * It is put so that what is written of it lies at the same place in a page as
+ * in the target.
  */
 static const uint8_t *open_blob(struct fetch *f, struct opener *o,
-    const struct range *r, const struct need *n, struct err *why)
+    const struct range *r, const struct need *n, size_t *ret_len, struct err *why)
 {
-	uint8_t *plain = o->plain + ((n->at - n->off) & (PAGE - 1));
+	uint8_t *plain = plain_of(f, o) + ((n->at - n->off) & (PAGE - 1));
 
 	if (r->read && n->loc.plain_len <= f->blob_max &&
 	    store_blob_open(f->st, o->w, STORE_DATA, n->id, &n->loc,
-	    r->buf + (n->loc.offset - r->off), plain, why) == 0)
+	    r->buf + (n->loc.offset - r->off), plain, why) == 0) {
+		*ret_len = n->loc.plain_len;
 		return plain;
-	return get_anyhow(f, o, n, why);
+	}
+	o->keepable = false;
+	return get_anyhow(f, o, n, ret_len, why);
 }
 
+/* By id: the index may say of two blobs that they are at one place. */
 static bool same_blob(const struct need *a, const struct need *b)
 {
-	return a->loc.pack == b->loc.pack && a->loc.offset == b->loc.offset;
+	return memcmp(a->id, b->id, sizeof(a->id)) == 0;
 }
 
 static void range_run(struct pool_task *task, unsigned self)
@@ -342,6 +413,7 @@ static void range_run(struct pool_task *task, unsigned self)
 	struct opener *o = &f->openers[self];
 	const uint8_t *plain = NULL;
 	struct err why = ERR_INIT;
+	size_t len = 0;
 
 	for (size_t i = r->first; i < r->end; i++) {
 		struct need *n = &f->needs[i];
@@ -351,14 +423,15 @@ static void range_run(struct pool_task *task, unsigned self)
 			err_set(&why, ERR_CANCELLED, "stopped");
 		} else if (i == r->first || !same_blob(n - 1, n)) {
 			err_clear(&why);
-			plain = open_blob(f, o, r, n, &why);
+			o->keepable = i + 1 == r->end || !same_blob(n, n + 1);
+			plain = open_blob(f, o, r, n, &len, &why);
 		}
-		if (plain != NULL && (n->off > n->loc.plain_len ||
-		    n->len > n->loc.plain_len - n->off)) {
+		if (plain != NULL && (n->off > len || n->len > len - n->off ||
+		    (n->plain != 0 && n->plain != len))) {
 			struct err bad;
 
-			err_set(&bad, ERR_CORRUPT, "the catalog names bytes that "
-			    "its chunk has not");
+			err_set(&bad, ERR_CORRUPT, "the catalog says that its "
+			    "chunk has another length");
 			f->sink.deliver(f->sink.ctx, self, n, NULL, &bad);
 			continue;
 		}

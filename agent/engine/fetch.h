@@ -28,6 +28,7 @@ struct need {
 	void *owner;
 	struct store_loc loc;
 	uint32_t off;   /* within the blob */
+	uint32_t plain; /* the blob's length, as who names it says; 0: unsaid */
 	uint8_t id[STORE_ID_LEN];
 	uint8_t kind;   /* enum need_kind */
 	bool check;     /* ask `check` first whether it is needed at all */
@@ -79,6 +80,15 @@ int fetch_run(struct fetch *f, struct err *err);
 
 /* Bytes read from packs so far. */
 uint64_t fetch_bytes(const struct fetch *f);
+
+/*
+ * For deliver: keep the memory that bytes lie in after it has returned.
+ * Return what fetch_give takes, or NULL when others need it, too.
+ */
+struct fetch_kept;
+struct fetch_kept *fetch_keep(struct fetch *f, unsigned self);
+/* Give it back, from any thread; workers may be waiting for it. */
+void fetch_give(struct fetch *f, struct fetch_kept *kept);
 
 /* A worker's id of a data blob, to compare what a target holds. */
 void fetch_id(struct fetch *f, unsigned self, const void *data, size_t len,

@@ -42,7 +42,7 @@ static const uint8_t *sealed(struct pages *p, const struct store_loc *loc)
 	p->pack = loc->pack;
 	p->off = loc->offset;
 	/* Near a pack's end there is less than that; then less is asked for. */
-	for (size_t len = AHEAD; len >= loc->sealed_len; len /= 4) {
+	for (size_t len = AHEAD; len > 0 && len >= loc->sealed_len; len /= 4) {
 		if (store_pack_read(p->st, loc->pack, loc->offset, p->ahead, len,
 		        &none) == 0) {
 			p->ahead_len = len;

@@ -9,13 +9,20 @@
 
 /* --- batches -------------------------------------------------------------------------*/
 
+void restore_busy(struct restore *r, int n)
+{
+	pthread_mutex_lock(&r->lock);
+	r->busy += (unsigned)n;
+	if (r->busy == 0)
+		pthread_cond_signal(&r->idle);
+	pthread_mutex_unlock(&r->lock);
+}
+
 void restore_submit(struct restore *r, struct rbatch *b,
     void (*fn)(struct pool_task *task, unsigned self))
 {
 	b->task.fn = fn;
-	pthread_mutex_lock(&r->lock);
-	r->busy++;
-	pthread_mutex_unlock(&r->lock);
+	restore_busy(r, 1);
 	pool_submit(r->e->pool, &b->task, false);
 }
 
@@ -24,10 +31,7 @@ void restore_batch_done(struct rbatch *b)
 	struct restore *r = b->r;
 
 	free(b);
-	pthread_mutex_lock(&r->lock);
-	if (--r->busy == 0)
-		pthread_cond_signal(&r->idle);
-	pthread_mutex_unlock(&r->lock);
+	restore_busy(r, -1);
 }
 
 void restore_wait(struct restore *r)
@@ -205,6 +209,7 @@ static int plan_run(struct restore *r, struct ritem *it, uint64_t at,
 	}
 	if (run->kind == FMT_RUN_CHUNK) {
 		memcpy(n.id, run->id, sizeof(n.id));
+		n.plain = (uint32_t)run->len;
 		if (run->len <= UINT32_MAX)
 			return need_add(r, it, &n, err) < 0 ? -1 : 0;
 		return 0;
@@ -289,9 +294,9 @@ static bool one_chunk(const struct ritem *it, struct fmt_run *ret_run)
 
 /* A file whose bytes come by one need. */
 static int plan_whole(struct restore *r, struct ritem *it, const uint8_t *id,
-    uint32_t off, struct err *err)
+    uint32_t off, uint32_t plain, struct err *err)
 {
-	struct need n = { .len = it->size, .owner = it, .off = off };
+	struct need n = { .len = it->size, .owner = it, .off = off, .plain = plain };
 
 	it->whole = true;
 	memcpy(n.id, id, sizeof(n.id));
@@ -324,9 +329,10 @@ static int plan_file(struct restore *r, struct ritem *it, struct err *err)
 	if (r->dry && it->how != HOW_UPDATE)
 		return batch_add(r, it, err);
 	if (it->content.kind == FMT_CONTENT_SLICE)
-		return plan_whole(r, it, it->content.id, it->content.off, err);
+		return plan_whole(r, it, it->content.id, it->content.off,
+		    it->content.chunk_len, err);
 	if ((it->how == HOW_CREATE || it->how == HOW_REPLACE) && one_chunk(it, &run))
-		return plan_whole(r, it, run.id, 0, err);
+		return plan_whole(r, it, run.id, 0, (uint32_t)run.len, err);
 
 	if (it->content.kind == FMT_CONTENT_HOLE) {
 		run = (struct fmt_run){ .kind = FMT_RUN_HOLE, .len = it->size };
