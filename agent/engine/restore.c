@@ -36,8 +36,11 @@ bool restore_stopped(const struct restore *r)
 
 void restore_report_path(struct restore *r, const char *path, const struct err *why)
 {
-	/* Without room nothing more can be restored; the rest would be noise. */
-	if (why->class == ERR_FULL) {
+	/*
+	 * Without room nothing more can be restored; the rest would be noise.
+	 * One file that is too large for a file system is only that.
+	 */
+	if (why->class == ERR_FULL && why->errnum != EFBIG) {
 		struct err full = *why;
 
 		err_wrap(&full, "%s", path);
