@@ -86,6 +86,7 @@ struct item {
 	bool small;             /* decided: its content may go into a bundle */
 	bool bundled;           /* bundle_step has gone past */
 	bool waits_inode;       /* decided when the inode rule is */
+	bool counted;           /* as used, in `old` */
 	bool rebundle;          /* the same, but read: its old bundle is nearly empty */
 	struct old_bundle *old; /* decided when this is */
 	atomic_bool looked;     /* statx is done */
@@ -199,6 +200,7 @@ struct backup {
 	struct twins *twins;
 	struct old_bundle *old_first; /* bundles of the parent, by first slice */
 	unsigned old_n;
+	uint64_t *old_gone;         /* what was decided about others */
 	uint64_t state_seen;        /* entries of the parent's state gone by */
 	struct item *big_first, **big_tail; /* large files wait their turn */
 	bool big_busy;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "agent/engine/backup_internal.h"
+#include "repo/base/bytes.h"
 #include "repo/base/mem.h"
 
 /*
@@ -14,13 +15,20 @@
  *
  * Slices of a bundle follow each other in the state, by ascending offset, and
  * are at most BUNDLE_SPAN entries apart when it is made.  So memory is bounded
- * by OLD_MAX bundles, and time by that span.  What is decided too early costs
- * a few small reads and nothing else.
+ * by OLD_MAX bundles, and time by that span.  Other names and copies of a file
+ * may use a slice anywhere behind: they are not counted, and do as was decided
+ * about the bundle, as long as that is remembered.  What is decided too early
+ * or was forgotten costs a few small reads and nothing else.
  */
 
 /* Bundles that are summed up at once. */
 #ifndef OLD_MAX
 #define OLD_MAX 32u
+#endif
+
+/* Decisions that are remembered, a power of two. */
+#ifndef GONE_MAX
+#define GONE_MAX 65536u
 #endif
 
 struct old_bundle {
@@ -40,6 +48,30 @@ static struct old_bundle **find(struct backup *b, const uint8_t *id)
 	return p;
 }
 
+/*
+ * A decision is one word: the beginning of the id, and in its lowest bit
+ * whether the files are read again.
+ */
+static uint64_t *gone_slot(struct backup *b, const uint8_t *id)
+{
+	return &b->old_gone[le32_get(id + 8) % GONE_MAX];
+}
+
+static void gone_put(struct backup *b, const uint8_t *id, bool anew)
+{
+	*gone_slot(b, id) = (le64_get(id) & ~UINT64_C(1)) | anew;
+}
+
+static bool gone_get(struct backup *b, const uint8_t *id, bool *ret_anew)
+{
+	uint64_t v = *gone_slot(b, id);
+
+	if ((v & ~UINT64_C(1)) != (le64_get(id) & ~UINT64_C(1)))
+		return false;
+	*ret_anew = v & 1;
+	return true;
+}
+
 /* Its items go on.  rest_lives: what has not gone by counts as used. */
 static void decide(struct backup *b, struct old_bundle **p, bool rest_lives)
 {
@@ -49,6 +81,7 @@ static void decide(struct backup *b, struct old_bundle **p, bool rest_lives)
 
 	*p = ob->next;
 	b->old_n--;
+	gone_put(b, ob->id, anew);
 	for (struct item *it = ob->items, *next; it != NULL; it = next) {
 		next = it->old_next;
 		it->old = NULL;
@@ -85,18 +118,24 @@ int rebundle_join(struct backup *b, struct item *it, struct err *err)
 	const struct fmt_content *c = &it->state.content;
 	struct old_bundle **p = find(b, c->id);
 
-	/* A copy of the tree has the same bundle again. */
-	if (*p != NULL && c->off < (*p)->end) {
-		decide(b, p, true);
-		p = find(b, c->id);
+	if (b->old_gone == NULL) {
+		b->old_gone = mem_array(GONE_MAX, sizeof(*b->old_gone),
+		    "the bundles of the parent", err);
+		if (b->old_gone == NULL)
+			return -1;
 	}
+	if (*p == NULL && gone_get(b, c->id, &it->rebundle))
+		return 0;
 	if (*p == NULL && (p = begin(b, c, err)) == NULL)
 		return -1;
 
 	struct old_bundle *ob = *p;
 
-	ob->used += (uint32_t)c->size;
-	ob->end = c->off + (uint32_t)c->size;
+	it->counted = c->off >= ob->end;
+	if (it->counted) {
+		ob->used += (uint32_t)c->size;
+		ob->end = c->off + (uint32_t)c->size;
+	}
 	it->old = ob;
 	it->old_next = NULL;
 	*ob->tail = it;
@@ -131,7 +170,8 @@ void rebundle_leave(struct item *it)
 	*p = it->old_next;
 	if (*p == NULL)
 		ob->tail = p;
-	ob->used -= (uint32_t)it->state.content.size;
+	if (it->counted)
+		ob->used -= (uint32_t)it->state.content.size;
 	it->old = NULL;
 }
 
@@ -154,4 +194,5 @@ void rebundle_release(struct backup *b)
 		b->old_first = ob->next;
 		free(ob);
 	}
+	free(b->old_gone);
 }

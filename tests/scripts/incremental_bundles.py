@@ -101,4 +101,17 @@ for p in files():
         os.unlink(p)
 backup()
 same_as_full()
+
+# Equal files use one slice, wherever they are: they do not count as a bundle
+# of which little is used.
+for d in ("a", "b", "c"):
+    os.makedirs(f"tree/{d}")
+for i in range(300):
+    content = rng.randbytes(3000 + 11 * i)
+    for d in ("a", "b", "c"):
+        with open(f"tree/{d}/{rng.random()}", "wb") as f:
+            f.write(content)
+rest()
+backup()
+expect("copies are carried over", backup()["read_bytes"], 0)
 wherry("check", "--read-data")
