@@ -5,6 +5,7 @@
 
 #include "agent/engine/dump_internal.h"
 #include "agent/engine/restore.h"
+#include "repo/base/bytes.h"
 #include "repo/base/mem.h"
 
 #define WINDOW_MAX ((size_t)16 << 20)
@@ -26,21 +27,62 @@ static void dump_fatal(void *ctx, const struct err *why)
 	pthread_mutex_unlock(&d->lock);
 }
 
-int dump_damage(struct dump *d, const struct err *why, struct err *err)
+/* The first damage is the one that is told. */
+static void note_damage(struct dump *d, const struct err *why, const char *path, size_t len)
 {
 	pthread_mutex_lock(&d->lock);
 	if (!d->damaged) {
 		d->damage = *why;
-		if (d->path != NULL)
-			err_wrap(&d->damage, "%s", d->path);
+		if (len > 0)
+			err_wrap(&d->damage, "%.*s", (int)(len < 256 ? len : 256), path);
 	}
 	d->damaged = true;
 	pthread_mutex_unlock(&d->lock);
+}
+
+int dump_damage(struct dump *d, const struct err *why, struct err *err)
+{
+	note_damage(d, why, (const char *)d->path.p, d->path.len);
 	if (!d->strict)
 		return 0;
 	if (err != NULL)
 		*err = d->damage;
 	return -1;
+}
+
+/* --- whose bytes they are -------------------------------------------------------------*/
+
+static void window_mark(struct dump *d)
+{
+	struct dump_window *w = &d->w[d->cur];
+
+	/* Without memory for it a message says less. */
+	if (buf_reserve(&w->marks, 8 + d->path.len) < 0)
+		return;
+	buf_u32(&w->marks, (uint32_t)w->len);
+	buf_u32(&w->marks, (uint32_t)d->path.len);
+	buf_add(&w->marks, d->path.p, d->path.len);
+}
+
+void dump_mark(struct dump *d, const void *path, size_t len)
+{
+	buf_reset(&d->path);
+	buf_add(&d->path, path, len);
+	window_mark(d);
+}
+
+static const char *marked(const struct dump_window *w, uint64_t at, size_t *ret_len)
+{
+	const uint8_t *p = w->marks.p, *end = p + w->marks.len;
+	const char *path = NULL;
+
+	*ret_len = 0;
+	while (p < end && le32_get(p) <= at) {
+		*ret_len = le32_get(p + 4);
+		path = (const char *)p + 8;
+		p += 8 + *ret_len;
+	}
+	return path;
 }
 
 /* --- windows -------------------------------------------------------------------------*/
@@ -57,8 +99,12 @@ static void deliver(void *ctx, unsigned self, struct need *n, const uint8_t *byt
 		return;
 	}
 	memset(w->buf + n->at, 0, n->len);
-	if (why->class != ERR_CANCELLED)
-		dump_damage(d, why, NULL);
+	if (why->class != ERR_CANCELLED) {
+		size_t len;
+		const char *path = marked(w, n->at, &len);
+
+		note_damage(d, why, path, len);
+	}
 }
 
 static bool check(void *ctx, unsigned self, struct need *n, uint8_t *scratch)
@@ -330,7 +376,7 @@ static int block(struct dump *d, const char *path, struct err *err)
 		    "paths in it");
 	memcpy(root.id, d->sn->state.id, sizeof(root.id));
 	d->strict = true;
-	d->path = "the volume";
+	dump_mark(d, "the volume", 10);
 	return map_content(d, &root, d->sn->size, err);
 }
 
@@ -348,7 +394,7 @@ static int one_file(struct dump *d, struct view *v, const char *path, struct err
 		return err_set(err, ERR_NOTFOUND, "the snapshot does not have the bytes of %s: it "
 		    "could not be read when the backup was made", path);
 	d->strict = true;
-	d->path = path;
+	dump_mark(d, path, strlen(path));
 	return dump_content(d, &ve.e->content, err);
 }
 
@@ -379,8 +425,11 @@ static void release(struct dump *d)
 	wait_written(d, &d->w[1]);
 	pages_free(d->pages);
 	fetch_free(d->fetch);
-	free(d->w[0].buf);
-	free(d->w[1].buf);
+	for (unsigned i = 0; i < 2; i++) {
+		free(d->w[i].buf);
+		buf_release(&d->w[i].marks);
+	}
+	buf_release(&d->path);
 	pthread_cond_destroy(&d->wake);
 	pthread_mutex_destroy(&d->lock);
 }

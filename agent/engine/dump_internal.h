@@ -21,6 +21,7 @@ struct dump_window {
 	uint8_t *buf;
 	size_t len;
 	bool writing;    /* under d->lock */
+	struct buf marks; /* whose the bytes are: u32 offset, u32 length, path */
 };
 
 struct dump {
@@ -35,7 +36,7 @@ struct dump {
 	size_t cap;
 	unsigned cur;
 	uint64_t told;        /* bytes of output so far */
-	const char *path;     /* being put out, for messages */
+	struct buf path;      /* of what is being put out, for messages */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	atomic_bool failed;
@@ -49,6 +50,8 @@ int dump_bytes(struct dump *d, const void *p, size_t len, struct err *err);
 int dump_zeros(struct dump *d, uint64_t len, struct err *err);
 /* A file's content, c->size bytes in any case but that of failure. */
 int dump_content(struct dump *d, const struct fmt_content *c, struct err *err);
+/* What follows belongs to this path. */
+void dump_mark(struct dump *d, const void *path, size_t len);
 /* A part cannot be had.  0: zeros stand in for it; -1: that ends it. */
 int dump_damage(struct dump *d, const struct err *why, struct err *err);
 

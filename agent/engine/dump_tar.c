@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "agent/engine/dump_internal.h"
+#include "agent/engine/dump_waiting.h"
 #include "agent/engine/spill.h"
 #include "agent/engine/table.h"
 #include "repo/base/bytes.h"
@@ -29,9 +30,10 @@ struct tar {
 	int names_fd;
 	uint64_t names_len;
 	struct buf names;     /* what follows in that file */
+	struct waiting *dirs; /* directories whose own entries are still to come */
 };
 
-/* --- first names of inodes --------------------------------------------------------------*/
+/* --- first names of inodes -------------------------------------------------*/
 
 static int names_bytes(struct tar *t, uint64_t at, void *dst, size_t len, struct err *err)
 {
@@ -78,7 +80,7 @@ static int find_link(struct tar *t, const struct fmt_entry *e, struct err *err)
 	return names_bytes(t, at + sizeof(head), t->link.p, len, err) < 0 ? -1 : 1;
 }
 
-/* --- headers -----------------------------------------------------------------------------*/
+/* --- headers ---------------------------------------------------------------*/
 
 /* One record of an extended header: "LEN KEY=VALUE\n", LEN counting itself. */
 static void pax_add(struct buf *b, const char *key, size_t key_len, const void *value,
@@ -248,27 +250,7 @@ static int put_entry(struct tar *t, const struct fmt_entry *e, struct header *h,
 	return put_pax(t, err) < 0 ? -1 : put_header(t, h, err);
 }
 
-/* --- entries -------------------------------------------------------------------------------*/
-
-/* Path below the top, a directory's with a slash. */
-static int set_path(struct tar *t, const struct view_entry *v, struct err *err)
-{
-	struct buf *b = &t->path;
-	size_t skip = t->top;
-
-	buf_reset(b);
-	if (v->dir_path_len > skip) {
-		skip += t->top > 0; /* the slash */
-		buf_add(b, v->dir_path + skip, v->dir_path_len - skip);
-		buf_u8(b, '/');
-	}
-	buf_add(b, v->name, v->len);
-	if (v->top)
-		buf_u8(b, '.');
-	if (v->e->type == FMT_DIRECTORY)
-		buf_u8(b, '/');
-	return buf_check(b, "a path", err);
-}
+/* --- entries ---------------------------------------------------------------*/
 
 static char type_char(uint8_t type)
 {
@@ -283,13 +265,10 @@ static char type_char(uint8_t type)
 	}
 }
 
-static int tar_entry(struct tar *t, const struct view_entry *v, struct err *err)
+static int tar_other(struct tar *t, const struct fmt_entry *e, struct err *err)
 {
-	const struct fmt_entry *e = v->e;
 	struct header h = { .type = type_char(e->type) };
 
-	if (set_path(t, v, err) < 0)
-		return -1;
 	h.name = t->path.p;
 	h.name_len = t->path.len;
 	if (h.type == 0 || (h.type == '0' && !(e->bits & FMT_HAS_CONTENT))) {
@@ -297,7 +276,7 @@ static int tar_entry(struct tar *t, const struct view_entry *v, struct err *err)
 		    h.type == 0 ? "a socket" : "a file that the backup could not read");
 		return 0;
 	}
-	if ((e->bits & FMT_HAS_LINKS) && e->type != FMT_DIRECTORY) {
+	if (e->bits & FMT_HAS_LINKS) {
 		int r = find_link(t, e, err);
 
 		if (r < 0)
@@ -322,10 +301,56 @@ static int tar_entry(struct tar *t, const struct view_entry *v, struct err *err)
 		return -1;
 	if (h.type != '0')
 		return 0;
-	t->d->path = "a file in the archive";
+	dump_mark(t->d, t->path.p, t->path.len);
 	if (dump_content(t->d, &e->content, err) < 0)
 		return -1;
 	return pad(t, h.size, err);
+}
+
+/* A directory, just before what is in it. */
+static int tar_dir(void *ctx, const struct buf *path, const struct fmt_entry *e,
+    struct err *err)
+{
+	struct header h = { .type = '5', .name = path->p, .name_len = path->len };
+
+	return put_entry(ctx, e, &h, err);
+}
+
+/* Path of the directory below the top, with a slash unless it is empty. */
+static int set_dir(struct tar *t, const struct view_entry *v, struct err *err)
+{
+	struct buf *b = &t->path;
+	size_t skip = t->top;
+
+	buf_reset(b);
+	if (v->dir_path_len > skip) {
+		skip += t->top > 0; /* the slash */
+		buf_add(b, v->dir_path + skip, v->dir_path_len - skip);
+		buf_u8(b, '/');
+	}
+	return buf_check(b, "a path", err);
+}
+
+static int tar_entry(struct tar *t, const struct view_entry *v, struct err *err)
+{
+	if (v->top) {
+		struct buf top = BUF_INIT;
+
+		buf_str(&top, "./");
+
+		int r = buf_check(&top, "a path", err) < 0 ? -1 : tar_dir(t, &top, v->e, err);
+
+		buf_release(&top);
+		return r;
+	}
+	if (set_dir(t, v, err) < 0 || waiting_enter(t->dirs, &t->path, err) < 0)
+		return -1;
+	if (v->e->type == FMT_DIRECTORY)
+		return waiting_add(t->dirs, v->name, v->len, v->e, err);
+	buf_add(&t->path, v->name, v->len);
+	if (buf_check(&t->path, "a path", err) < 0)
+		return -1;
+	return tar_other(t, v->e, err);
 }
 
 int dump_tar(struct dump *d, struct view *v, struct err *err)
@@ -336,8 +361,11 @@ int dump_tar(struct dump *d, struct view *v, struct err *err)
 	int r = 0;
 
 	t.links = table_new(d->e->budget.walk / 4, err);
-	if (t.links == NULL)
+	t.dirs = t.links == NULL ? NULL : waiting_new(tar_dir, &t, err);
+	if (t.dirs == NULL) {
+		table_free(t.links);
 		return -1;
+	}
 	for (;;) {
 		r = view_next(v, &ve, err);
 		if (r < 0 && err->class == ERR_CORRUPT && dump_damage(d, err, err) == 0 &&
@@ -353,9 +381,12 @@ int dump_tar(struct dump *d, struct view *v, struct err *err)
 			break;
 	}
 	if (r >= 0)
+		r = waiting_end(t.dirs, err);
+	if (r == 0)
 		r = dump_zeros(d, 2 * BLOCK, err);
 	if (r == 0)
 		r = dump_zeros(d, (RECORD - d->told % RECORD) % RECORD, err);
+	waiting_free(t.dirs);
 	table_free(t.links);
 	if (t.names_fd >= 0)
 		close(t.names_fd);

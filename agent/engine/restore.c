@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "agent/engine/restore_internal.h"
@@ -215,8 +214,7 @@ static int open_target(struct restore *r, struct err *err)
 
 	if (own < 0)
 		return err_sys(err, errno, "cannot open the target %s", path);
-	r->acl_inherited = r->in_place ||
-	    fgetxattr(fd, "system.posix_acl_default", NULL, 0) > 0;
+	r->inherits = r->in_place || restore_meta_inherits(fd);
 	if (r->in_place && !r->dry)
 		restore_meta_thaw(fd);
 
@@ -261,8 +259,10 @@ static void deliver(void *ctx, unsigned self, struct need *n, const uint8_t *byt
 			restore_verify_part(it, n, bytes);
 		else if (it->whole)
 			restore_file_whole(it, bytes);
-		else
-			restore_file_write(it, n->at, bytes, n->len);
+		else {
+			restore_file_write(it, self, n, bytes);
+			return;
+		}
 	}
 	restore_item_part(it, self);
 }
@@ -318,6 +318,7 @@ static void release(struct restore *r)
 	pthread_mutex_destroy(&r->lock);
 	pthread_mutex_destroy(&r->tell_lock);
 	pthread_mutex_destroy(&r->files_lock);
+	pthread_mutex_destroy(&r->edges_lock);
 }
 
 /* --- the run -----------------------------------------------------------------------------------*/
@@ -430,6 +431,7 @@ int engine_restore(struct engine *e, struct store *st,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.tell_lock = PTHREAD_MUTEX_INITIALIZER,
 		.files_lock = PTHREAD_MUTEX_INITIALIZER,
+		.edges_lock = PTHREAD_MUTEX_INITIALIZER,
 		.idle = PTHREAD_COND_INITIALIZER,
 	};
 	r.links_tail = &r.links_first;

@@ -15,7 +15,7 @@
 
 #define DIRECT_ALIGN 4096u
 
-/* --- bytes ---------------------------------------------------------------------------*/
+/* --- bytes -----------------------------------------------------------------*/
 
 int restore_pwrite(int fd, const uint8_t *p, size_t len, uint64_t at)
 {
@@ -24,6 +24,14 @@ int restore_pwrite(int fd, const uint8_t *p, size_t len, uint64_t at)
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EINVAL) {
+			int flags = fcntl(fd, F_GETFL);
+
+			if (flags >= 0 && (flags & O_DIRECT) &&
+			    fcntl(fd, F_SETFL, flags & ~O_DIRECT) == 0)
+				continue;
+			return EINVAL;
+		}
 		if (n < 0)
 			return errno;
 		p += n;
@@ -82,7 +90,7 @@ int restore_zero(int fd, uint64_t at, uint64_t len, bool hole, uint8_t *scratch,
 	return 0;
 }
 
-static void failed_to(struct ritem *it, int errnum, const char *what)
+void restore_file_failed(struct ritem *it, int errnum, const char *what)
 {
 	struct err why;
 
@@ -97,7 +105,7 @@ static void failed_to(struct ritem *it, int errnum, const char *what)
 		restore_report(it, &why);
 }
 
-/* --- opening ----------------------------------------------------------------------------*/
+/* --- opening ---------------------------------------------------------------*/
 
 static int open_existing(struct ritem *it, int dirfd)
 {
@@ -141,7 +149,7 @@ int restore_file_open(struct ritem *it, int dirfd)
 		if (fd >= 0 && ftruncate(fd, (off_t)it->size) == 0)
 			return fd;
 		if (fd >= 0 || errno != EMLINK) {
-			failed_to(it, errno, "write the file that is there");
+			restore_file_failed(it, errno, "write the file that is there");
 			if (fd >= 0)
 				close(fd);
 			return -1;
@@ -157,7 +165,7 @@ int restore_file_open(struct ritem *it, int dirfd)
 	fd = openat(dirfd, it->name,
 	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0) {
-		failed_to(it, errno, "create the file");
+		restore_file_failed(it, errno, "create the file");
 		return -1;
 	}
 	it->fresh = true;
@@ -185,16 +193,21 @@ static void tell_done(struct ritem *it)
 	}
 }
 
+void restore_file_wrote(struct ritem *it, size_t len)
+{
+	atomic_fetch_add(&it->written, len);
+	atomic_fetch_add(&it->r->bytes_written, len);
+}
+
 static void write_bytes(struct ritem *it, int fd, uint64_t at, const uint8_t *p, size_t len)
 {
 	int e = restore_pwrite(fd, p, len, at);
 
 	if (e != 0) {
-		failed_to(it, e, "write");
+		restore_file_failed(it, e, "write");
 		return;
 	}
-	atomic_fetch_add(&it->written, len);
-	atomic_fetch_add(&it->r->bytes_written, len);
+	restore_file_wrote(it, len);
 }
 
 /* Owner, mode and all that, and what is told of the file. */
@@ -225,7 +238,7 @@ static void finish_dry(struct ritem *it)
 	tell_done(it);
 }
 
-/* --- a file in one go -----------------------------------------------------------------------*/
+/* --- a file in one go ------------------------------------------------------*/
 
 /* Whether the file that is updated holds these bytes already. */
 static bool holds(int fd, const uint8_t *bytes, size_t len)
@@ -250,7 +263,7 @@ static void whole_at(struct ritem *it, int dirfd, const uint8_t *bytes)
 	if (fd < 0)
 		return;
 	if (bytes == NULL && it->size > 0 && ftruncate(fd, (off_t)it->size) < 0) {
-		failed_to(it, errno, "size the file");
+		restore_file_failed(it, errno, "size the file");
 	} else if (bytes != NULL && it->size > 0 &&
 	    !(update && holds(fd, bytes, it->size))) {
 		write_bytes(it, fd, 0, bytes, it->size);
@@ -293,7 +306,7 @@ void restore_file_whole(struct ritem *it, const uint8_t *bytes)
 	dir_unpin(it->dir);
 }
 
-/* --- a file in several parts --------------------------------------------------------------------*/
+/* --- a file in several parts -----------------------------------------------*/
 
 /* The list of open files that nobody uses now; the lock is held. */
 static void idle_remove(struct restore *r, struct ritem *it)
@@ -317,16 +330,17 @@ static void idle_add(struct restore *r, struct ritem *it)
 static int reopen(struct ritem *it, int dirfd)
 {
 	struct stat st;
-	int fd = openat(dirfd, it->name, (it->how == HOW_VERIFY || it->r->dry ?
-	    O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int mode = it->how == HOW_VERIFY || it->r->dry ? O_RDONLY : O_RDWR;
+	int fd = openat(dirfd, it->name,
+	    mode | (it->direct ? O_DIRECT : 0) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0) {
-		failed_to(it, errno, "open the file again");
+		restore_file_failed(it, errno, "open the file again");
 		return -1;
 	}
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
 	    (it->made && (st.st_ino != it->fino || st.st_dev != it->fdev))) {
-		failed_to(it, ESTALE, "go on with it: another file is in its place");
+		restore_file_failed(it, ESTALE, "go on with it: another file is in its place");
 		close(fd);
 		return -1;
 	}
@@ -348,10 +362,12 @@ static int open_first(struct ritem *it, int dirfd)
 	if (fd < 0)
 		return -1;
 	if (ftruncate(fd, (off_t)it->size) < 0 || fstat(fd, &st) < 0) {
-		failed_to(it, errno, "size the file");
+		restore_file_failed(it, errno, "size the file");
 		close(fd);
 		return -1;
 	}
+	it->direct = it->fresh && it->size >= RESTORE_DIRECT_MIN &&
+	    fcntl(fd, F_SETFL, O_RDWR | O_DIRECT) == 0;
 	it->fino = st.st_ino;
 	it->fdev = st.st_dev;
 	it->made = true;
@@ -429,23 +445,30 @@ void restore_files_close(struct restore *r, struct ritem *it)
 	pthread_mutex_unlock(&r->files_lock);
 }
 
-void restore_file_write(struct ritem *it, uint64_t at, const uint8_t *bytes, size_t len)
+void restore_file_write(struct ritem *it, unsigned self, const struct need *n,
+    const uint8_t *bytes)
 {
-	atomic_fetch_add(&it->r->e->progress.bytes_done, len);
-	if (it->r->dry) {
-		atomic_fetch_add(&it->written, len);
-		return;
-	}
+	struct fetch_kept *kept = NULL;
+	int fd = -1;
 
-	int fd = restore_file_pin(it);
-
-	if (fd < 0)
-		return;
-	if (it->direct_fd >= 0 && (at | len | (uintptr_t)bytes) % DIRECT_ALIGN == 0)
-		write_bytes(it, it->direct_fd, at, bytes, len);
+	atomic_fetch_add(&it->r->e->progress.bytes_done, n->len);
+	if (it->r->dry)
+		atomic_fetch_add(&it->written, n->len);
 	else
-		write_bytes(it, fd, at, bytes, len);
-	restore_file_unpin(it);
+		fd = restore_file_pin(it);
+	if (fd >= 0 && it->direct)
+		kept = fetch_keep(it->r->fetch, self);
+	if (kept != NULL)
+		restore_direct_write(it, n, bytes, kept);
+	else if (fd >= 0 && it->direct_fd >= 0 &&
+	    (n->at | n->len | (uintptr_t)bytes) % DIRECT_ALIGN == 0)
+		write_bytes(it, it->direct_fd, n->at, bytes, n->len);
+	else if (fd >= 0)
+		write_bytes(it, fd, n->at, bytes, n->len);
+	if (fd >= 0)
+		restore_file_unpin(it);
+	if (kept == NULL)
+		restore_item_part(it, self);
 }
 
 void restore_file_finish(struct ritem *it)
@@ -459,11 +482,12 @@ void restore_file_finish(struct ritem *it)
 
 	if (fd < 0)
 		return;
+	restore_direct_finish(it, fd);
 	finish_fd(it, fd);
 	restore_file_unpin(it);
 }
 
-/* --- what is there already ------------------------------------------------------------------------*/
+/* --- what is there already -------------------------------------------------*/
 
 /* Zeros and holes: 0 when the range reads so (and lies so), 1 when not. */
 static int zeros_differ(int fd, uint64_t at, uint64_t len, bool hole, uint8_t *scratch,
@@ -499,7 +523,7 @@ static void check_zeros(struct restore *r, struct ritem *it, struct need *n, int
 		int e = restore_zero(fd, n->at, n->len, hole, scratch, cap);
 
 		if (e != 0) {
-			failed_to(it, e, "write zeros");
+			restore_file_failed(it, e, "write zeros");
 			return;
 		}
 	}

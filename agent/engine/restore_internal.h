@@ -65,6 +65,9 @@ struct ritem {
 	atomic_uint_fast64_t written;
 
 	int direct_fd;           /* of a device, for what is aligned; or -1 */
+	bool direct;             /* the file goes around the page cache */
+	struct redge *edges;     /* blocks of it that are not whole yet */
+	unsigned nedges;
 	struct dir *first_dir;   /* a further name: where the first one is */
 	char *first_name;
 
@@ -98,7 +101,7 @@ struct restore {
 	bool telling;             /* the first way along the catalog: damage is told */
 	bool catalog_damaged;     /* some entries are not known */
 	bool all_access;          /* modes do not keep this process out */
-	bool acl_inherited;       /* new files get ACLs from the target */
+	bool inherits;            /* new files get ACLs or flags from where they are */
 	size_t held_max;
 
 	pthread_mutex_t lock;     /* of what follows */
@@ -113,6 +116,8 @@ struct restore {
 	struct ritem *oldest, *newest;
 	unsigned open_files, open_max;
 
+	pthread_mutex_t edges_lock;
+
 	struct rbatch *open_batch;
 	struct rlinks *links;
 	struct ritem *links_first, **links_tail; /* of this window */
@@ -125,7 +130,7 @@ struct restore {
 	    bytes_written, errors, metadata_lost, damaged;
 };
 
-/* --- restore.c: verdicts -----------------------------------------------------------*/
+/* --- restore.c: verdicts ---------------------------------------------------*/
 
 /* The run fails with this; the first one counts. */
 void restore_fail(struct restore *r, const struct err *why);
@@ -148,7 +153,7 @@ const char *restore_path(const struct ritem *it, struct buf *out);
 /* Buffers, tables and readers of a run; released with it. */
 int restore_tools(struct restore *r, struct err *err);
 
-/* --- restore_item.c -----------------------------------------------------------------*/
+/* --- restore_item.c --------------------------------------------------------*/
 
 struct ritem *restore_item_new(struct restore *r, const struct view_entry *v,
     struct err *err);
@@ -161,14 +166,14 @@ void restore_item_part(struct ritem *it, unsigned self);
  */
 int restore_dir_pin(struct restore *r, struct dir *dir, struct err *err);
 
-/* --- restore_make.c: without packs -------------------------------------------------------*/
+/* --- restore_make.c: without packs -----------------------------------------*/
 
 /* Make what the item is, from the entry alone; then free it. */
 void restore_make(struct ritem *it, unsigned self);
 /* Link a further name to its first one; then free it. */
 void restore_make_link(struct ritem *it);
 
-/* --- restore_file.c -----------------------------------------------------------------------*/
+/* --- restore_file.c --------------------------------------------------------*/
 
 /*
  * Create the item's file below dirfd, or open the one that is to be updated,
@@ -180,14 +185,22 @@ void restore_file_whole(struct ritem *it, const uint8_t *bytes);
 /* A file in several parts: a descriptor until unpinned; -1 reported. */
 int restore_file_pin(struct ritem *it);
 void restore_file_unpin(struct ritem *it);
-void restore_file_write(struct ritem *it, uint64_t at, const uint8_t *bytes, size_t len);
+/* The bytes of one need; the item's part is done with it. */
+void restore_file_write(struct ritem *it, unsigned self, const struct need *n,
+    const uint8_t *bytes);
 /* Metadata, then close. */
 void restore_file_finish(struct ritem *it);
 void restore_files_close(struct restore *r, struct ritem *it);
 /* For fetch_sink.check: what the target holds already; zeros and holes. */
 bool restore_file_check(struct restore *r, unsigned self, struct need *n,
     uint8_t *scratch);
-/* Write all; 0 or an errno value. */
+void restore_file_failed(struct ritem *it, int errnum, const char *what);
+/* Count what was written. */
+void restore_file_wrote(struct ritem *it, size_t len);
+/*
+ * Write all; 0 or an errno value.  Where O_DIRECT turns out not to be
+ * possible, it is taken off fd.
+ */
 int restore_pwrite(int fd, const uint8_t *p, size_t len, uint64_t at);
 /* Read all; 0, or an errno value (ENODATA: it ends before). */
 int restore_pread(int fd, uint8_t *p, size_t len, uint64_t at);
@@ -196,7 +209,22 @@ int restore_pread(int fd, uint8_t *p, size_t len, uint64_t at);
 int restore_zero(int fd, uint64_t at, uint64_t len, bool hole, uint8_t *scratch,
     size_t cap);
 
-/* --- restore_meta.c --------------------------------------------------------------------------*/
+/* --- restore_direct.c ------------------------------------------------------*/
+
+/* Files of this size and more are written around the page cache. */
+#define RESTORE_DIRECT_MIN ((uint64_t)16 << 20)
+
+/*
+ * Write bytes, which lie in kept and at the same place in a page as in the
+ * file, by a thread of its own; the item's part is done with it.
+ */
+void restore_direct_write(struct ritem *it, const struct need *n,
+    const uint8_t *bytes, struct fetch_kept *kept);
+/* What is left of the file's last and incomplete blocks. */
+void restore_direct_finish(struct ritem *it, int fd);
+void restore_direct_drop(struct ritem *it);
+
+/* --- restore_meta.c --------------------------------------------------------*/
 
 struct restore_meta_at {
 	int fd;          /* of the file; O_PATH when path_only */
@@ -210,6 +238,8 @@ struct restore_meta_at {
  * something was not as it should be (and was set, unless dry).
  */
 bool restore_meta_apply(const struct ritem *it, const struct restore_meta_at *at);
+/* Whether what is made in a directory gets ACLs, flags or a project from it. */
+bool restore_meta_inherits(int dirfd);
 /* Flags that only an empty file can be given. */
 void restore_meta_early(const struct ritem *it, int fd);
 /* Flags that forbid changes: after all links are made. */
@@ -217,7 +247,7 @@ void restore_meta_freeze(const struct ritem *it, int fd);
 /* Take such flags away from what is in the way of an update. */
 void restore_meta_thaw(int fd);
 
-/* --- restore_inplace.c, restore_remove.c, restore_delete.c -------------------------------------*/
+/* --- restore_inplace.c, restore_remove.c, restore_delete.c -----------------*/
 
 /* Look at what is at the item's place and decide how. */
 void restore_look(struct ritem *it);
@@ -242,7 +272,7 @@ int restore_remove(struct restore *r, int dirfd, const char *name, bool recursiv
 /* Remove what the snapshot has not. */
 int restore_delete(struct restore *r, struct err *err);
 
-/* --- restore_verify.c --------------------------------------------------------------------------*/
+/* --- restore_verify.c ------------------------------------------------------*/
 
 /* Compare what was restored; how becomes HOW_SKIP when that was settled. */
 void restore_verify_look(struct ritem *it);
@@ -255,7 +285,7 @@ bool restore_verify_check(struct restore *r, unsigned self, struct need *n,
     uint8_t *scratch);
 void restore_verify_link(struct ritem *it);
 
-/* --- restore_links.c ------------------------------------------------------------------------------*/
+/* --- restore_links.c -------------------------------------------------------*/
 
 struct rlinks *restore_links_new(struct restore *r, size_t memory, struct err *err);
 void restore_links_free(struct rlinks *l);
@@ -265,7 +295,7 @@ void restore_links_free(struct rlinks *l);
  */
 int restore_links_add(struct rlinks *l, struct ritem *it, struct err *err);
 
-/* --- restore_plan.c ---------------------------------------------------------------------------*/
+/* --- restore_plan.c --------------------------------------------------------*/
 
 /*
  * Plan what an item needs, when it was looked at; it is taken over.  A window
@@ -285,10 +315,12 @@ void restore_submit(struct restore *r, struct rbatch *b,
     void (*fn)(struct pool_task *task, unsigned self));
 /* The worker's last words: it is freed. */
 void restore_batch_done(struct rbatch *b);
-/* Wait until no batch is under way. */
+/* So many tasks more (or less) are under way. */
+void restore_busy(struct restore *r, int n);
+/* Wait until none is. */
 void restore_wait(struct restore *r);
 
-/* --- restore_tree.c, restore_dirs.c, restore_block.c ---------------------------------------------*/
+/* --- restore_tree.c, restore_dirs.c, restore_block.c -----------------------*/
 
 int restore_tree(struct restore *r, struct err *err);
 /* Metadata of directories, and flags that had to wait. */

@@ -116,6 +116,7 @@ void restore_item_part(struct ritem *it, unsigned self)
 	if (!it->whole && it->how != HOW_VERIFY && !restore_stopped(it->r))
 		restore_file_finish(it);
 	restore_files_close(it->r, it);
+	restore_direct_drop(it);
 	restore_item_free(it);
 }
 

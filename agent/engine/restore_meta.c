@@ -93,12 +93,12 @@ static bool x_equal(const struct meta *m, const char *name, struct fmt_str value
 	return n == (ssize_t)value.len && memcmp(have, value.p, value.len) == 0;
 }
 
-/* Names that only a file system or a security module gives. */
-static bool x_ours(const char *name)
+/* Attributes that a security module gives by itself and keeps up to date. */
+static bool x_of_system(const char *name)
 {
-	return strncmp(name, "user.", 5) == 0 || strncmp(name, "trusted.", 8) == 0 ||
-	    strncmp(name, "system.posix_acl_", 17) == 0 ||
-	    strcmp(name, "security.capability") == 0;
+	return strncmp(name, "security.SMACK64", 16) == 0 ||
+	    strcmp(name, "security.selinux") == 0 || strcmp(name, "security.ima") == 0 ||
+	    strcmp(name, "security.evm") == 0 || strcmp(name, "security.apparmor") == 0;
 }
 
 static bool x_wanted(const struct ritem *it, const char *name)
@@ -122,7 +122,7 @@ static void x_prune(struct meta *m)
 	for (ssize_t i = 0; i < len; i += (ssize_t)strlen(list + i) + 1) {
 		const char *name = list + i;
 
-		if (!x_ours(name) || x_wanted(m->it, name))
+		if (x_of_system(name) || x_wanted(m->it, name))
 			continue;
 		m->changed = true;
 		if (!m->it->r->dry && x_remove(m, name) < 0 && errno != ENODATA)
@@ -136,7 +136,7 @@ static void put_xattrs(struct meta *m)
 	struct fmt_str n, v;
 	char name[XATTR_NAME_MAX + 1];
 
-	if (!m->at->fresh || m->it->r->acl_inherited)
+	if (!m->at->fresh || m->it->r->inherits)
 		x_prune(m);
 	while (fmt_xattr_next(&l, &n, &v) == 0) {
 		if (n.len == 0 || n.len > XATTR_NAME_MAX || memchr(n.p, 0, n.len)) {
@@ -222,13 +222,13 @@ static void put_time(struct meta *m)
 		atomic_store(&r->ns_kept, true);
 }
 
-/* --- flags and project --------------------------------------------------------------------------*/
+/* --- flags and project ---------------------------------------------------------------------*/
 
 static void put_project(struct meta *m)
 {
 	struct fsxattr x;
 
-	if (m->it->project == 0 && m->at->fresh)
+	if (m->it->project == 0 && m->at->fresh && !m->it->r->inherits)
 		return;
 	if (ioctl(m->at->fd, FS_IOC_FSGETXATTR, &x) < 0) {
 		if (m->it->project != 0)
@@ -284,7 +284,7 @@ static void put_flags(struct meta *m)
 {
 	unsigned mask = RESTORE_FLAGS & ~frozen_later(m->it);
 
-	if (m->it->flags == 0 && m->at->fresh)
+	if (m->it->flags == 0 && m->at->fresh && !m->it->r->inherits)
 		return;
 
 	int e = change_flags(m->at->fd, mask, m->it->flags, m->it->r->dry, &m->changed);
@@ -300,6 +300,18 @@ void restore_meta_early(const struct ritem *it, int fd)
 	/* Only some file systems mind when; a loss is told at the end. */
 	if (it->flags & EARLY)
 		change_flags(fd, EARLY, it->flags, it->r->dry, &changed);
+}
+
+bool restore_meta_inherits(int dirfd)
+{
+	struct fsxattr x;
+	int flags = 0;
+
+	if (fgetxattr(dirfd, "system.posix_acl_default", NULL, 0) > 0)
+		return true;
+	if (ioctl(dirfd, FS_IOC_GETFLAGS, &flags) == 0 && ((unsigned)flags & RESTORE_FLAGS))
+		return true;
+	return ioctl(dirfd, FS_IOC_FSGETXATTR, &x) == 0 && x.fsx_projid != 0;
 }
 
 void restore_meta_freeze(const struct ritem *it, int fd)
@@ -321,7 +333,7 @@ void restore_meta_thaw(int fd)
 	change_flags(fd, FROZEN, 0, false, &changed);
 }
 
-/* --- all of it -------------------------------------------------------------------------------------*/
+/* --- all of it -----------------------------------------------------------------------------*/
 
 bool restore_meta_apply(const struct ritem *it, const struct restore_meta_at *at)
 {
