@@ -1,6 +1,7 @@
 #ifndef AGENT_CLI_CLI_H
 #define AGENT_CLI_CLI_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -187,6 +188,8 @@ int cli_fail(struct cli *cli, const struct err *err, enum cli_where where,
 
 /* Print "wherry: <fmt>" on stderr, above the progress line. */
 void cli_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The message, made harmless for a terminal, in an owned string; never NULL. */
+char *cli_message(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
 
 /* Say that memory is out and end the process. */
 _Noreturn void cli_nomem(void);

@@ -5,6 +5,7 @@
 
 #include "agent/cli/cli.h"
 #include "agent/cli/cli_text.h"
+#include "repo/base/cleanup.h"
 #include "repo/base/log.h"
 
 enum cli_exit cli_exit_code(const struct err *err, enum cli_where where)
@@ -107,15 +108,12 @@ int cli_fail(struct cli *cli, const struct err *err, enum cli_where where,
 	return code;
 }
 
-void cli_warn(const char *fmt, ...)
+char *cli_message(const char *fmt, va_list ap)
 {
 	struct buf b = BUF_INIT;
 	char text[2 * ERR_MSG_MAX];
-	va_list ap;
 
-	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
 
 	/*
 	 * Messages of libraries hold names as they are in the source or in the
@@ -132,11 +130,23 @@ void cli_warn(const char *fmt, ...)
 		}
 	}
 	buf_u8(&b, '\0');
+	if (b.failed)
+		cli_nomem();
+	return (char *)b.p;
+}
+
+void cli_warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+
+	CLEANUP_FREE char *text = cli_message(fmt, ap);
+
+	va_end(ap);
 	cli_output_lock();
-	fprintf(stderr, "wherry: %s\n", b.failed ? "out of memory" :
-	    (char *)b.p);
+	fprintf(stderr, "wherry: %s\n", text);
 	cli_output_unlock();
-	buf_release(&b);
 }
 
 _Noreturn void cli_nomem(void)

@@ -96,6 +96,30 @@ void cli_escape(struct buf *out, const void *data, size_t len)
 	}
 }
 
+void cli_escape_json(struct buf *out, const char *text, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	uint32_t c;
+
+	while (len > 0) {
+		size_t n = utf8_decode(p, len, &c);
+
+		if (n == 0 || !acts(c)) {
+			n += n == 0;
+			buf_add(out, p, n);
+		} else if (c < 0x10000) {
+			buf_printf(out, "\\u%04x", (unsigned)c);
+		} else {
+			c -= 0x10000;
+			buf_printf(out, "\\u%04x\\u%04x",
+			    (unsigned)(0xd800 + (c >> 10)),
+			    (unsigned)(0xdc00 + (c & 0x3ff)));
+		}
+		p += n;
+		len -= n;
+	}
+}
+
 char *cli_escaped(const char *s)
 {
 	struct buf b = BUF_INIT;

@@ -13,14 +13,20 @@ void cli_json_print(json_t *o)
 {
 	CLEANUP_FREE char *text = o ? json_dumps(o, JSON_COMPACT |
 	    JSON_REAL_PRECISION(9)) : NULL;
+	struct buf b = BUF_INIT;
 
 	/* The setters fail only without memory, and leave an object short. */
 	if (text == NULL)
 		cli_nomem();
+	cli_escape_json(&b, text, strlen(text));
+	buf_u8(&b, '\n');
+	if (b.failed)
+		cli_nomem();
 	cli_output_lock();
-	puts(text);
+	fwrite(b.p, 1, b.len, stdout);
 	fflush(stdout);
 	cli_output_unlock();
+	buf_release(&b);
 	json_decref(o);
 }
 

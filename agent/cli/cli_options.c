@@ -380,11 +380,14 @@ int cli_usage(const struct cli *cli, const char *fmt, ...)
 {
 	va_list ap;
 
-	fprintf(stderr, "%s: ", cli->name);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+
+	/* Arguments may be names of files, as a shell has found them. */
+	char *text = cli_message(fmt, ap);
+
 	va_end(ap);
-	fprintf(stderr, "\nTry '%s --help'.\n", cli->name);
+	fprintf(stderr, "%s: %s\nTry '%s --help'.\n", cli->name, text, cli->name);
+	free(text);
 	return CLI_USAGE;
 }
 

@@ -29,7 +29,12 @@ const char *cli_time_text(char *dst, size_t cap, int64_t t_ns);   /* local time 
  * of text become \xNN; a backslash is doubled.
  */
 void cli_escape(struct buf *out, const void *p, size_t len);
-/* The same for a string in an owned copy; never NULL. */
+/*
+ * Append JSON text, which is UTF-8, with the same characters as \uNNNN: JSON
+ * itself escapes but the controls of ASCII, and it is read on terminals, too.
+ */
+void cli_escape_json(struct buf *out, const char *text, size_t len);
+/* cli_escape for a string in an owned copy; never NULL. */
 char *cli_escaped(const char *s);
 /* Return true when len bytes are valid UTF-8 (RFC 3629). */
 bool cli_utf8_valid(const void *p, size_t len);

@@ -293,6 +293,21 @@ static void json_keeps_raw_bytes(void **state)
 	json_decref(o);
 }
 
+static void json_text_does_nothing_on_a_terminal(void **state)
+{
+	struct buf b = BUF_INIT;
+	/* C1's CSI, right-to-left override, a tag beyond 16 bits, plain text. */
+	const char *raw = "{\"a\":\"\xc2\x9b" "31m \xe2\x80\xae \xf3\xa0\x81\x81 "
+	    "\xc3\xa4\\n\x7f\"}";
+
+	(void)state;
+	cli_escape_json(&b, raw, strlen(raw));
+	buf_u8(&b, '\0');
+	assert_string_equal((char *)b.p, "{\"a\":\"\\u009b31m \\u202e "
+	    "\\udb40\\udc41 \xc3\xa4\\n\\u007f\"}");
+	buf_release(&b);
+}
+
 static void json_times_have_nanoseconds(void **state)
 {
 	json_t *t = cli_json_time(-1);
@@ -322,6 +337,7 @@ int main(void)
 		cmocka_unit_test(the_line_never_exceeds_its_width),
 		cmocka_unit_test(without_a_total_nothing_is_guessed),
 		cmocka_unit_test(json_keeps_raw_bytes),
+		cmocka_unit_test(json_text_does_nothing_on_a_terminal),
 		cmocka_unit_test(json_times_have_nanoseconds),
 	};
 

@@ -6,7 +6,7 @@
 
 #include "tests/unit/engine_attack.h"
 
-/* --- names ------------------------------------------------------------------------------------------*/
+/* --- names -----------------------------------------------------------------------------*/
 
 static void names_that_leave_the_target_are_refused(void **state)
 {
@@ -77,7 +77,7 @@ static void names_of_any_length_crash_nothing(void **state)
 	}
 }
 
-/* --- links -------------------------------------------------------------------------------------------*/
+/* --- links -----------------------------------------------------------------------------*/
 
 static void a_link_is_no_directory_to_write_into(void **state)
 {
@@ -175,7 +175,7 @@ static void what_is_in_place_leads_nowhere(void **state)
 	}
 }
 
-/* --- content ----------------------------------------------------------------------------------------*/
+/* --- content ---------------------------------------------------------------------------*/
 
 /* References that go beyond what they refer to. */
 static void content_beyond_its_chunk_is_damage(void **state)
@@ -299,7 +299,7 @@ static void absurd_sizes_end(void **state)
 	}
 }
 
-/* --- trees of pages ------------------------------------------------------------------------------------*/
+/* --- trees of pages --------------------------------------------------------------------*/
 
 /*
  * A few pages that would unfold to more entries than there are atoms: each
@@ -376,7 +376,7 @@ static void roots_that_lie_are_refused(void **state)
 	}
 }
 
-/* --- metadata ------------------------------------------------------------------------------------------*/
+/* --- metadata --------------------------------------------------------------------------*/
 
 /* Attributes no file can have, times beyond time, owners of no one. */
 static void absurd_metadata_is_told_and_the_rest_restored(void **state)

@@ -11,7 +11,7 @@
 
 /* Catalogs that no backup makes, and who reads them. */
 
-/* --- making catalogs -------------------------------------------------------------------------*/
+/* --- making catalogs -------------------------------------------------------------------*/
 
 struct crafter {
 	struct backend *mem;
@@ -183,7 +183,7 @@ static inline struct fmt_entry slice(const char *name, const uint8_t *id, uint64
 		    .chunk_len = chunk_len, .off = off } };
 }
 
-/* --- the victim ----------------------------------------------------------------------------------*/
+/* --- the victim ------------------------------------------------------------------------*/
 
 static inline void on_report(void *ctx, const char *path, const struct err *why)
 {

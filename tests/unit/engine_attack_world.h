@@ -17,7 +17,7 @@
 
 static char root[256];   /* of this test: outside/ and target/ are in it */
 
-/* --- what must not change ------------------------------------------------------------------*/
+/* --- what must not change --------------------------------------------------------------*/
 
 static inline void path_of(char *dst, const char *name)
 {
