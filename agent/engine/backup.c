@@ -17,6 +17,8 @@
 
 /* Directories kept open at once. */
 #define OPEN_DIRS 512u
+/* Content of small files that waits to be bundled and stored, bytes. */
+#define HELD_MAX ((size_t)16 << 20)
 
 /* --- shared ------------------------------------------------------------------------*/
 
@@ -561,7 +563,8 @@ static int prepare(struct backup *b, struct err *err)
 	b->stream_max = info->stream.max;
 	b->stream_avg = info->stream.avg;
 	b->block_max = info->block.max;
-	b->held_max = b->e->budget.read / 4;
+	/* Enough that no worker waits for the one that bundles. */
+	b->held_max = b->e->budget.read / 4 < HELD_MAX ? b->e->budget.read / 4 : HELD_MAX;
 	if (make_chunker(&b->stream, CHUNKER_STREAM, cut, &info->stream, err) < 0 ||
 	    make_chunker(&b->block, CHUNKER_BLOCK, cut, &info->block, err) < 0 ||
 	    make_storers(b, err) < 0)

@@ -46,7 +46,7 @@ int engine_budget(const struct engine_options *opt, uint32_t max_chunk,
 	    (ret->workers + 1) * worker;
 
 	ret->pack_size = (uint32_t)(large ? 16 * MIB : 8 * MIB);
-	ret->pack_buffers = large ? 8 : 4;
+	ret->pack_buffers = large ? 5 : 4;
 	size_t packs = ret->pack_buffers * (size_t)ret->pack_size;
 
 	left -= packs < left / 2 ? packs : left / 2;

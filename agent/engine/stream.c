@@ -21,9 +21,9 @@
  * is contiguous and every read begins at an aligned address.
  */
 
-#define READ_AREA (4u << 20)
+#define READ_AREA (2u << 20)
 #define PAGE 4096u
-#define BUFFERS_MAX 16u
+#define BUFFERS_MAX 5u
 #define SLOTS 128u
 /* How often it is looked whether a run that waits for a pipe is to stop. */
 #define PIPE_PATIENCE_MS 250
@@ -535,7 +535,7 @@ static int stream_open(struct stream *s, enum chunker_mode mode, struct err *err
 		.chunk = on_chunk, .zero = on_zero, .ctx = s,
 	};
 	s->hold = (split_hold(&s->split) + PAGE - 1) / PAGE * PAGE;
-	s->area = b->e->budget.read >= ((size_t)96 << 20) ? READ_AREA : READ_AREA / 2;
+	s->area = READ_AREA;
 	s->slots = mem_array(SLOTS, sizeof(*s->slots), "a stream", err);
 	if (s->slots == NULL)
 		return -1;
