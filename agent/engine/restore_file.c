@@ -145,9 +145,14 @@ int restore_file_open(struct ritem *it, int dirfd)
 	int fd;
 
 	if (it->how == HOW_UPDATE) {
+		struct stat st;
+
 		fd = open_existing(it, dirfd);
-		if (fd >= 0 && ftruncate(fd, (off_t)it->size) == 0)
-			return fd;
+		if (fd >= 0 && fstat(fd, &st) == 0) {
+			it->resized = (uint64_t)st.st_size != it->size;
+			if (!it->resized || ftruncate(fd, (off_t)it->size) == 0)
+				return fd;
+		}
 		if (fd >= 0 || errno != EMLINK) {
 			restore_file_failed(it, errno, "write the file that is there");
 			if (fd >= 0)
@@ -183,7 +188,7 @@ static void tell_done(struct ritem *it)
 	atomic_fetch_add(&r->files, 1);
 	atomic_fetch_add(&r->bytes, it->size);
 	atomic_fetch_add(&p->files_done, 1);
-	if (it->how == HOW_SAME || (it->how == HOW_UPDATE && written == 0)) {
+	if (it->how == HOW_SAME || (it->how == HOW_UPDATE && written == 0 && !it->resized)) {
 		atomic_fetch_add(&r->same, 1);
 		atomic_fetch_add(&p->files_same, 1);
 	} else if (it->how == HOW_UPDATE) {
@@ -219,7 +224,7 @@ static void finish_fd(struct ritem *it, int fd)
 
 	if (it->fresh)
 		restore_action(it, "create", it->size);
-	else if (written > 0)
+	else if (written > 0 || it->resized)
 		restore_action(it, "update", written);
 	else
 		restore_action(it, meta ? "metadata" : "same", 0);
@@ -234,7 +239,8 @@ static void finish_dry(struct ritem *it)
 	if (it->how == HOW_CREATE || it->how == HOW_REPLACE)
 		restore_action(it, "create", it->size);
 	else
-		restore_action(it, written > 0 ? "update" : "metadata", written);
+		restore_action(it, written > 0 || it->resized ? "update" : "metadata",
+		    written);
 	tell_done(it);
 }
 
@@ -458,16 +464,17 @@ void restore_file_write(struct ritem *it, unsigned self, const struct need *n,
 		fd = restore_file_pin(it);
 	if (fd >= 0 && it->direct)
 		kept = fetch_keep(it->r->fetch, self);
-	if (kept != NULL)
-		restore_direct_write(it, n, bytes, kept);
-	else if (fd >= 0 && it->direct_fd >= 0 &&
+	if (kept == NULL && fd >= 0 && it->direct_fd >= 0 &&
 	    (n->at | n->len | (uintptr_t)bytes) % DIRECT_ALIGN == 0)
 		write_bytes(it, it->direct_fd, n->at, bytes, n->len);
-	else if (fd >= 0)
+	else if (kept == NULL && fd >= 0)
 		write_bytes(it, fd, n->at, bytes, n->len);
 	if (fd >= 0)
 		restore_file_unpin(it);
-	if (kept == NULL)
+	/* From here on the item may be gone. */
+	if (kept != NULL)
+		restore_direct_write(it, n, bytes, kept);
+	else
 		restore_item_part(it, self);
 }
 

@@ -53,6 +53,7 @@ static enum restore_how look_file(struct ritem *it, const struct statx *sx)
 		it->fdev = makedev(sx->stx_dev_major, sx->stx_dev_minor);
 		it->fino = sx->stx_ino;
 	}
+	it->resized = sx->stx_size != it->size;
 	return same ? HOW_SAME : HOW_UPDATE;
 }
 

@@ -61,6 +61,7 @@ struct ritem {
 	struct ritem *older, *newer;
 	uint64_t fdev, fino;
 	bool fresh;              /* it was created by this run */
+	bool resized;            /* in place: its length was another */
 	atomic_bool bad;         /* told already that it is not whole */
 	atomic_uint_fast64_t written;
 
