@@ -107,8 +107,23 @@ bool backup_stuck(struct backup *b)
 	return stuck;
 }
 
+/* Has it been reported?  Both the walk and a worker may fail at one path. */
+static bool named_before(struct backup *b, const char *path)
+{
+	uint64_t h = crypto_siphash(b->seed, path, strlen(path)) | 1;
+	uint64_t *slot = &b->named[h / 2 % NAMED_MAX];
+
+	pthread_mutex_lock(&b->lock);
+	bool before = *slot == h;
+	*slot = h;
+	pthread_mutex_unlock(&b->lock);
+	return before;
+}
+
 static void report_path(struct backup *b, const char *path, const struct err *why)
 {
+	if (named_before(b, path))
+		return;
 	atomic_fetch_add(&b->e->progress.errors, 1);
 	if (b->opt->report != NULL)
 		b->opt->report(b->opt->report_ctx, path, why);

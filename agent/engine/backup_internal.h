@@ -41,6 +41,9 @@
 /* Buffers of bundles kept for the next ones. */
 #define BUNDLE_SPARES 8u
 
+/* Paths of problems that are remembered, so that each is named once. */
+#define NAMED_MAX 4096u
+
 /* Items that a worker looks at in one go; small in builds that test. */
 #ifndef BATCH_MAX
 #define BATCH_MAX 64u
@@ -165,6 +168,7 @@ struct backup {
 	bool walk_done;
 	uint64_t events;            /* grows whenever main should look again */
 	atomic_uint tasks;          /* in the pool or running; shrinks under lock */
+	uint64_t named[NAMED_MAX];  /* hashes of paths that were reported */
 	struct err failure;         /* of any thread: the run fails */
 	bool failed;
 	atomic_size_t held;         /* bytes of small files' content, also in
@@ -235,7 +239,7 @@ bool backup_walk_over(struct backup *b, struct item *_Atomic *place);
 /* The walk makes no more items before some are encoded; all are merged. */
 bool backup_stuck(struct backup *b);
 
-/* Report a path that could not be read or not wholly. */
+/* Report a path that could not be read or not wholly; once for each path. */
 void backup_report(struct backup *b, struct dir *dir, const char *name,
     const struct err *why);
 
