@@ -73,7 +73,7 @@ static char *render(const struct listing *l, const char *path,
 		json_decref(o);
 		if (text == NULL)
 			cli_nomem();
-		buf_str(&b, text);
+		cli_escape_json(&b, text, strlen(text));
 		buf_str(&b, "\n");
 		free(text);
 	} else {
