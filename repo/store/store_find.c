@@ -158,6 +158,40 @@ static bool of_volume(const struct finder *f, const struct store_snapshot *sn,
 	    strcmp(sn->domain, f->st->info.domain) == 0;
 }
 
+/*
+ * Another slot may hold snapshots of what it calls the same volume.  That is
+ * so when a credential was replaced; it is also all that the thief of one can
+ * do.  Which counts only people know: they are told.
+ */
+static void tell_other_slots(struct finder *f, const struct store_snapshot *of)
+{
+	char slot[FMT_HEX_SLOT], prefix[17];
+
+	hex_encode(slot, of->slot, STORE_SLOT_LEN);
+	hex_encode(prefix, of->volume_hash, 8);
+	for (size_t i = f->n; i > 0; i--) {
+		const char *key = key_at(f, i - 1);
+		struct store_snapshot *sn = NULL;
+		struct err ignored = ERR_INIT;
+		bool other;
+
+		if (strncmp(strrchr(key, '/') + 1, prefix, 16) != 0 ||
+		    strncmp(strchr(key, '/') + 1, slot, 16) == 0)
+			continue;
+		if (load(f, i - 1, false, &sn, &ignored) != 0)
+			continue;
+		other = memcmp(sn->volume_hash, of->volume_hash, 32) == 0;
+		if (other)
+			log_msg(LOG_WARN, "the volume has snapshots of several "
+			    "slots: the newest, %s/%s, is taken; of another "
+			    "slot it is %.16s/%s", slot, of->id,
+			    strchr(key, '/') + 1, sn->id);
+		store_snapshot_free(sn);
+		if (other)
+			return;
+	}
+}
+
 /* The newest of a volume; what its own domain calls so is looked at first. */
 static int find_latest_of(struct finder *f, const char *volume,
     struct store_snapshot **ret, struct err *err)
@@ -186,6 +220,8 @@ static int find_latest_of(struct finder *f, const char *volume,
 	if (r == 1)
 		return err_set(err, ERR_NOTFOUND,
 		    "no snapshot of volume '%s'", volume);
+	if (r == 0)
+		tell_other_slots(f, *ret);
 	return r;
 }
 
@@ -240,10 +276,12 @@ static int find_latest(struct finder *f, struct store_snapshot **ret,
 		    (int)volumes.len, (const char *)volumes.p);
 	buf_release(&volumes);
 	buf_release(&seen);
-	if (r != 0)
+	if (r != 0) {
 		store_snapshot_free(best);
-	else
+	} else {
 		*ret = best;
+		tell_other_slots(f, best);
+	}
 	return r;
 }
 

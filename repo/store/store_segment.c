@@ -69,7 +69,7 @@ static int segment_verify(struct store *st, struct store_segment *sg,
 			return -1;
 		if (!store_slot_stands(sl, at->session))
 			return 2;
-		if (!(sl->rights & STORE_WRITE))
+		if (!(sl->rights & (STORE_WRITE | STORE_ADMIN)))
 			return err_set(err, ERR_CORRUPT,
 			    "its slot may not write");
 		pub = sl->sign_pub;

@@ -186,7 +186,7 @@ int store_slot_signed(struct store *st, const char *key, const void *obj,
 	if (!store_slot_stands(sl, session))
 		return err_set(err, ERR_CORRUPT,
 		    "its slot was removed, and it is not among what stands");
-	if (!(sl->rights & STORE_WRITE))
+	if (!(sl->rights & (STORE_WRITE | STORE_ADMIN)))
 		return err_set(err, ERR_CORRUPT, "its slot may not write");
 	return fmt_signed_check(obj, len, st->info.repository, key,
 	    sl->sign_pub, err);

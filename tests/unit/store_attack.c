@@ -6,6 +6,7 @@
 
 #include "tests/unit/store_attack.h"
 
+#include "repo/base/log.h"
 #include "repo/store/store_session_internal.h"
 
 static int count_fn(void *ctx, struct store_snapshot **sn, struct err *err)
@@ -312,6 +313,72 @@ static void a_thief_is_no_other_slots_parent(void **state)
 	s = begin(st);
 	assert_non_null(parent_of(s));
 	assert_string_equal(parent_of(s)->id, id);
+	store_session_abort(s);
+	store_close(st);
+	scene_free(&sc);
+}
+
+static void keep_warning(void *ctx, enum log_level level, const char *msg)
+{
+	if (level == LOG_WARN && strstr(msg, "of several slots") != NULL)
+		snprintf(ctx, 512, "%s", msg);
+}
+
+/* What is said to remain: snapshots can be added, and whose they are is told. */
+static void a_volume_that_two_slots_hold_is_told(void **state)
+{
+	static const char *const specs[] = { "latest", "latest@vol" };
+	struct scene sc;
+	struct store *thief, *st;
+	struct store_snapshot *sn = NULL;
+	struct err err = ERR_INIT;
+	char name[FMT_SESSION_MAX], key[FMT_KEY_MAX], told[512] = "";
+
+	(void)state;
+	scene_make(&sc);
+	log_set_sink(keep_warning, told, LOG_WARN);
+	st = reopen(sc.mem);
+	ok(store_snapshot_find(st, "latest@vol", &sn, &err));
+	assert_string_equal(told, "");
+	store_snapshot_free(sn);
+	store_close(st);
+	thief = open_file(sc.mem, sc.thief_line);
+	make_name(thief, LATE_MS, 0xe1, name);
+	fmt_key_snapshot(key, thief->info.slot, name);
+	forge_snapshot(thief, key, sc.state);
+	store_close(thief);
+	st = reopen(sc.mem);
+	for (int i = 0; i < 2; i++) {
+		told[0] = '\0';
+		ok(store_snapshot_find(st, specs[i], &sn, &err));
+		assert_non_null(strstr(told, sc.thief_slot));
+		assert_non_null(strstr(told, sc.honest_slot));
+		assert_non_null(strstr(told, sc.id));
+		store_snapshot_free(sn);
+	}
+	log_set_sink(NULL, NULL, LOG_WARN);
+	store_close(st);
+	scene_free(&sc);
+}
+
+/* What is said to remain: within its own slot a thief's snapshot is the parent. */
+static void those_who_share_a_slot_trust_each_other(void **state)
+{
+	struct scene sc;
+	struct store *thief, *st;
+	struct store_session *s;
+	char name[FMT_SESSION_MAX], key[FMT_KEY_MAX];
+
+	(void)state;
+	scene_make(&sc);
+	thief = open_file(sc.mem, sc.honest_line);
+	make_name(thief, LATE_MS, 0xe1, name);
+	fmt_key_snapshot(key, thief->info.slot, name);
+	forge_snapshot(thief, key, sc.state);
+	store_close(thief);
+	st = open_file(sc.mem, sc.honest_line);
+	s = begin(st);
+	assert_string_equal(parent_of(s)->id, "e1e1e1e1e1e1e1e1");
 	store_session_abort(s);
 	store_close(st);
 	scene_free(&sc);
@@ -692,6 +759,8 @@ int main(void)
 		    an_id_nobody_stored_can_be_poisoned_and_is_then_told),
 		cmocka_unit_test(a_thief_confirms_guesses_of_whole_chunks),
 		cmocka_unit_test(a_thief_is_no_other_slots_parent),
+		cmocka_unit_test(a_volume_that_two_slots_hold_is_told),
+		cmocka_unit_test(those_who_share_a_slot_trust_each_other),
 		cmocka_unit_test(a_name_at_the_end_of_time_stops_no_backup),
 		cmocka_unit_test(an_id_that_a_thief_repeats_can_still_be_named),
 		cmocka_unit_test(
