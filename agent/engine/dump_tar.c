@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include "agent/engine/dump_internal.h"
-#include "agent/engine/dump_waiting.h"
 #include "agent/engine/spill.h"
 #include "agent/engine/table.h"
+#include "agent/engine/waiting.h"
 #include "repo/base/bytes.h"
 #include "repo/base/log.h"
 
@@ -150,7 +150,7 @@ static void pax_xattrs(struct tar *t, const struct fmt_entry *e)
 		return;
 	while (fmt_xattr_next(&l, &name, &value) == 0) {
 		if (name.len > 255 || memchr(name.p, '=', name.len) != NULL) {
-			log_msg(LOG_WARN, "an extended attribute has a name that no archive can hold");
+			log_msg(LOG_WARN, "an extended attribute's name has no place in an archive");
 			continue;
 		}
 		memcpy(key + 13, name.p, name.len);

@@ -406,8 +406,9 @@ int restore_file_pin(struct ritem *it)
 	pthread_mutex_lock(&r->files_lock);
 	if (it->idle)
 		idle_remove(r, it);
-	if (it->fd < 0 && !(it->bad && !it->made)) {
+	if (it->fd < 0 && !it->shut) {
 		it->fd = open_item(it);
+		it->shut = it->fd < 0;
 		if (it->fd >= 0 && ++r->open_files > r->open_max && r->oldest != NULL) {
 			struct ritem *old = r->oldest;
 

@@ -169,9 +169,9 @@ def stems(house, room):
 
 def seen_outside(house):
     """Headers that another room includes."""
-    return {m for f, src in house.sources.items()
+    return {m for f, src, room in house.room_sources()
             for m in re.findall(r'^#include "([^"]+)"', src.text, re.M)
-            if os.path.dirname(m) != os.path.dirname(f)}
+            if os.path.dirname(m) != room}
 
 
 def check_prefixes(house):

@@ -54,6 +54,20 @@ tree full "a whole restore"
 [ "$(inode full/a/slice)" = "$(inode full/c/linked)" ] || fail "the hard link is none"
 [ "$(stat -c %b full/d/holes)" -lt 50000 ] || fail "the holes were filled"
 
+# More blocks wait for their other part than memory is given to them: small
+# chunks that lie in two packs by turns.
+"$WHERRY" init -r fine --chunk-size 64K --quiet --password-file pass || fail "init"
+python3 - <<'P'
+import random
+with open("fine.data", "wb") as f:
+    f.write(random.Random(9).randbytes((100 << 20) + 4095))
+P
+"$WHERRY" backup -r fine --password-file pass --quiet fine.data || fail "fine chunks"
+"$WHERRY" restore -r fine --password-file pass latest --target finer --quiet ||
+	fail "fine chunks are not restored"
+cmp fine.data finer/fine.data || fail "fine chunks come back otherwise"
+rm -r fine fine.data finer
+
 # --- a part --------------------------------------------------------------------------------
 run 0 restore "$first:a" --target part --quiet
 same_tree src/a part -x links

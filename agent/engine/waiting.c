@@ -2,7 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/engine/dump_waiting.h"
+#include "agent/engine/waiting.h"
 #include "agent/engine/spill.h"
 #include "repo/base/bytes.h"
 #include "repo/base/mem.h"

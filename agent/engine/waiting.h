@@ -1,5 +1,5 @@
-#ifndef AGENT_ENGINE_DUMP_WAITING_H
-#define AGENT_ENGINE_DUMP_WAITING_H
+#ifndef AGENT_ENGINE_WAITING_H
+#define AGENT_ENGINE_WAITING_H
 
 #include "repo/base/buf.h"
 #include "repo/format/fmt_entry.h"
