@@ -150,7 +150,7 @@ static void pax_xattrs(struct tar *t, const struct fmt_entry *e)
 		return;
 	while (fmt_xattr_next(&l, &name, &value) == 0) {
 		if (name.len > 255 || memchr(name.p, '=', name.len) != NULL) {
-			log_msg(LOG_WARN, "an extended attribute's name has no place in an archive");
+			log_msg(LOG_WARN, "an attribute's name has no place in an archive");
 			continue;
 		}
 		memcpy(key + 13, name.p, name.len);
