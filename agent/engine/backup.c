@@ -717,7 +717,7 @@ static int commit_run(struct backup *b, struct store_commit *c, struct err *err)
 	return 0;
 }
 
-int engine_backup(struct engine *e, struct store *st,
+int backup_once(struct engine *e, struct store *st,
     const struct engine_backup_options *opt,
     struct engine_backup_result *ret, struct err *err)
 {

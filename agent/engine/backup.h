@@ -58,7 +58,8 @@ struct engine_backup_result {
 };
 
 /*
- * Make the snapshot.  Return 0 (also when some of the source could not be
+ * Make the snapshot.  A parent that turns out damaged is left aside, and the
+ * source read whole (way_reason says so).  Return 0 (also when some of the source could not be
  * read: result->errors, the flag STORE_INCOMPLETE), or -1: nothing was
  * committed, but what was sent is found by the next run.
  */

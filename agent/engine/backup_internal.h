@@ -302,4 +302,11 @@ int backup_device(struct backup *b, const struct store_snapshot *parent,
     struct store_commit *commit, struct err *err);
 int backup_stream(struct backup *b, struct store_commit *commit, struct err *err);
 
+/* --- a run (backup.c) --------------------------------------------------------------*/
+
+/* engine_backup, but what is wrong with the parent ends it: class CORRUPT. */
+int backup_once(struct engine *e, struct store *st,
+    const struct engine_backup_options *opt,
+    struct engine_backup_result *ret, struct err *err);
+
 #endif
