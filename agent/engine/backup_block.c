@@ -24,7 +24,8 @@ static int device_open(struct device *d, const char *path, struct err *err)
 {
 	struct stat st;
 
-	d->fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* Without O_NONBLOCK a fifo would be waited for. */
+	d->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (d->fd < 0 || fstat(d->fd, &st) < 0)
 		return err_sys(err, errno, "cannot open %s", path);
 	d->regular = S_ISREG(st.st_mode);
