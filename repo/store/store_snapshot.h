@@ -71,7 +71,8 @@ int store_snapshots(struct store *st, bool checkpoints,
 
 /*
  * Find the one that spec names: an id, a unique prefix of one, either after
- * "SLOT/" (16 hex) where two slots have the same, "latest", "latest@VOLUME", "@2026-11-01T12:00[:SS][Z]" (the newest not after).
+ * "SLOT/" (16 hex) where two slots have the same, "latest", "latest@VOLUME",
+ * "@2026-11-01T12:00[:SS][Z]" (the newest not after).
  * Return 0, or -1: NOTFOUND; USAGE when several match (they are listed).
  */
 int store_snapshot_find(struct store *st, const char *spec,
