@@ -25,7 +25,7 @@ WHERRY = os.environ["WHERRY"]
 TREESUM = os.path.join(os.environ["TOOLS"], "treesum")
 SLOW = int(os.environ.get("SLOW", "1"))
 SEED = int(sys.argv[1]) if len(sys.argv) > 1 else random.randrange(1 << 32)
-ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 8
+ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 5
 os.environ["WHERRY_PASSWORD"] = "changing"
 os.environ["WHERRY_REPOSITORY"] = os.path.abspath("repo")
 rng = random.Random(SEED)
@@ -86,7 +86,7 @@ def make():
         os.makedirs(f"tree/{d}")
         for i in range(120):
             with open(f"tree/{d}/{i}", "wb") as f:
-                f.write(rng.randbytes(rng.choice((5, 100, 250, 260, 3000, 9000, 140000))))
+                f.write(rng.randbytes(rng.choice((5, 250, 260, 9000, 60000, 140000))))
     for i in range(400):
         os.link(f"tree/{i % 12}/{i // 12}", f"tree/{rng.randrange(12)}/link{i}")
     with open("tree/big", "wb") as f:
@@ -119,7 +119,9 @@ def disturb():
 
 def change_while_it_runs():
     """Return how many paths were named."""
-    p = start("backup", "--json", "--cpus", str(rng.randint(1, 3)), "tree")
+    # Little memory, so that it does not look at everything beforehand.
+    p = start("backup", "--json", "--cpus", str(rng.randint(1, 3)), "--memory", "128M",
+              *rng.choice(((), ("--parent", "none"))), "tree")
     time.sleep(rng.uniform(0.05, 0.5 * SLOW))
     p.send_signal(signal.SIGSTOP)
     disturb()
@@ -165,6 +167,7 @@ def main():
         same(results(start("backup", "--json", "tree"), (0,))[0]["snapshot_id"])
         shutil.rmtree("tree")
         make()
+        time.sleep(2.1)
     unreadable()
     wherry("check", "--read-data")
     print(f"{named} paths changed under the backup's hands")
