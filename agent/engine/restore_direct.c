@@ -13,7 +13,7 @@
  * wait for their other part, one is read, changed and written.
  */
 #define BLOCK 4096u
-#define EDGES_MAX 512u
+#define EDGES_MAX 64u
 
 struct redge {
 	struct redge *next;

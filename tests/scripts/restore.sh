@@ -188,7 +188,7 @@ tree full "after a deep tree was deleted"
 
 # --- without rights ---------------------------------------------------------------------------
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
-	mkdir shut && mkdir shut/in shut/in/side && echo x >shut/in/side/f
+	mkdir -p shut/in/side/deeper && echo x >shut/in/side/f
 	chmod 0500 shut/in && chmod 0000 shut/in/side
 	chown -R 12345:12345 shut
 	backup shut --volume shut
