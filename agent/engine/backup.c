@@ -7,6 +7,7 @@
 
 #include "agent/engine/backup_internal.h"
 #include "agent/engine/links.h"
+#include "agent/engine/rebundle.h"
 #include "agent/engine/stream.h"
 #include "agent/engine/total.h"
 #include "agent/engine/twins.h"

@@ -276,20 +276,6 @@ void merge_force(struct backup *b, struct item *it);
 void merge_group_unref(struct group *g);
 /* One of the things that the item waited for is decided. */
 void merge_settle(struct backup *b, struct item *it);
-
-/*
- * rebundle.c.  join: the item is the same and uses a slice, by it->state; it
- * is undecided until merge_settle is called for it.  pass: to be called for
- * each entry of the state, after it.  leave: it has changed after all.
- */
-int rebundle_join(struct backup *b, struct item *it, struct err *err);
-void rebundle_pass(struct backup *b, const struct fmt_state_entry *e);
-void rebundle_leave(struct item *it);
-/* Decide by what is known about the bundle that it waits for. */
-void rebundle_force(struct backup *b, struct item *it);
-/* The state has ended: decide all. */
-void rebundle_end(struct backup *b);
-void rebundle_release(struct backup *b);
 int bundle_step(struct backup *b, struct err *err);
 /* End the bundle that is open, which there is, and let it be stored. */
 void bundle_flush(struct backup *b);

@@ -3,6 +3,7 @@
 
 #include "agent/engine/backup_internal.h"
 #include "agent/engine/links.h"
+#include "agent/engine/rebundle.h"
 #include "repo/base/bytes.h"
 #include "repo/base/mem.h"
 

@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/engine/backup_internal.h"
+#include "agent/engine/rebundle.h"
 #include "repo/base/bytes.h"
 #include "repo/base/mem.h"
 
