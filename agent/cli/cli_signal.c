@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 #include "agent/cli/cli.h"
 
 static _Atomic(struct engine *) running;
-static volatile sig_atomic_t stops; /* how often we were asked to stop */
+static atomic_uint stops; /* how often we were asked to stop */
 static volatile sig_atomic_t terminal_fd = -1;
 static struct termios terminal_saved;
 
@@ -21,12 +22,13 @@ static void say(const char *text)
 static void on_stop(int sig)
 {
 	struct engine *e = atomic_load(&running);
+	unsigned before = atomic_fetch_add(&stops, 1);
+	int saved = errno;
 
 	(void)sig;
-	stops++;
 	if (terminal_fd >= 0)
 		tcsetattr(terminal_fd, TCSANOW, &terminal_saved);
-	if (e == NULL || stops > 1) {
+	if (e == NULL || before > 0) {
 		if (e != NULL || terminal_fd >= 0)
 			say("\n");
 		_exit(CLI_INTERRUPTED);
@@ -34,6 +36,8 @@ static void on_stop(int sig)
 	say("\nwherry: stopping; the next run goes on from here (once more: "
 	    "stop at once)\n");
 	engine_cancel(e);
+	/* It came between somebody's failed call and the look at why. */
+	errno = saved;
 }
 
 void cli_signals_init(void)
@@ -59,7 +63,7 @@ void cli_signals_engine(struct engine *e)
 
 bool cli_interrupted(void)
 {
-	return stops > 0;
+	return atomic_load(&stops) > 0;
 }
 
 void cli_signals_terminal(int fd, const struct termios *saved)
