@@ -14,7 +14,7 @@
 #define RANGE_NEEDS 2048u
 /* Threads that sleep in reads; most of them matter only over a network. */
 #define READERS 8
-#define BUFFERS_MAX 16u
+#define BUFFERS_MAX 8u
 /* Needs that one task checks. */
 #define CHECK_NEEDS 16u
 #define NEEDS_MAX ((size_t)1 << 20)
