@@ -1,3 +1,4 @@
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <sodium.h>
 
@@ -13,6 +14,9 @@ int crypto_init(struct err *err)
 		return err_set(err, ERR_UNSUPPORTED, "libsodium does not start");
 	if (chacha != NULL)
 		return 0;
+	/* Where there is no memory for this, OpenSSL 3.0 goes on and crashes. */
+	if (OSSL_LIB_CTX_get0_global_default() == NULL)
+		return err_nomem(err, "OpenSSL");
 	chacha = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
 	if (chacha == NULL)
 		return err_set(err, ERR_UNSUPPORTED,
