@@ -655,6 +655,11 @@ static int name_source(struct backup *b, struct err *err)
 	return 0;
 }
 
+static bool run_cancelled(void *ctx)
+{
+	return engine_cancelled(ctx);
+}
+
 static int open_session(struct backup *b, const struct store_snapshot **ret_parent,
     struct err *err)
 {
@@ -666,6 +671,8 @@ static int open_session(struct backup *b, const struct store_snapshot **ret_pare
 		.parent = o->parent ? o->parent : "auto",
 		.pack_buffers = b->e->budget.pack_buffers,
 		.executor = { uploads_submit, b->e->uploads },
+		.cancelled = run_cancelled,
+		.cancelled_ctx = b->e,
 	};
 
 	*ret_parent = NULL;

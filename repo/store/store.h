@@ -161,6 +161,8 @@ struct store_session_options {
 	const char *parent;       /* "auto", "none", or an id of the same slot */
 	unsigned pack_buffers;    /* packs in memory at once, at least 4; 0: 6 */
 	struct store_executor executor; /* submit NULL: in the caller's thread */
+	bool (*cancelled)(void *ctx);   /* asked before the commit; NULL: never */
+	void *cancelled_ctx;
 };
 
 struct store_session;
@@ -234,7 +236,7 @@ struct store_commit {
  * Write what is open (packs, then the segment, then the snapshot) and end the
  * session; it is freed in every case.  Return 0 with the snapshot's 16 hex in
  * ret_id, or -1: nothing was committed; class CONFLICT when the session had been
- * revoked.
+ * revoked, CANCELLED when `cancelled` said so once packs and segment were put.
  */
 int store_session_commit(struct store_session *s, const struct store_commit *c,
     char ret_id[17], struct err *err);

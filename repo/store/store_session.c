@@ -101,6 +101,8 @@ static struct store_session *session_alloc(struct store *st,
 	pthread_cond_init(&s->changed, NULL);
 	s->st = st;
 	s->executor = opt->executor;
+	s->cancelled = opt->cancelled;
+	s->cancelled_ctx = opt->cancelled_ctx;
 	s->content = opt->content;
 	s->next_segment = 1;
 	s->epoch = store_epoch_known(st, st->info.epoch);
@@ -468,6 +470,9 @@ int store_session_commit(struct store_session *s, const struct store_commit *c,
 		r = store_segment_flush(s, true, err);
 	else
 		store_segment_flush(s, true, &ignored); /* as abort does */
+	/* The packs may have taken long.  They are found by the next session. */
+	if (r == 0 && s->cancelled != NULL && s->cancelled(s->cancelled_ctx))
+		r = err_set(err, ERR_CANCELLED, "stopped on request before the commit");
 	if (r == 0)
 		r = put_snapshot(s, c, err);
 	if (r == 0)

@@ -74,6 +74,8 @@ enum { STORE_UNSEEN, STORE_SEEN, STORE_GONE };
 struct store_session {
 	struct store *st;
 	struct store_executor executor;
+	bool (*cancelled)(void *ctx);
+	void *cancelled_ctx;
 	struct store_epoch *epoch;   /* of all that this session seals */
 	char name[STORE_SESSION_MAX];
 	char object[FMT_KEY_MAX];          /* key of the session object */
