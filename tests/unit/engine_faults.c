@@ -152,7 +152,8 @@ static int run_backup(struct backend *be, struct engine_backup_result *ret, stru
 
 static void run_shell(const char *command)
 {
-	char *const argv[] = { "sh", "-c", (char *)command, NULL };
+	char sh[] = "sh", flag[] = "-c";
+	char *const argv[] = { sh, flag, (char *)command, NULL };
 	pid_t pid;
 	int status = -1;
 
