@@ -90,6 +90,13 @@ static void on_object(void *ctx, const char *key, const uint8_t *id, const char 
 		c->opt->object(c->opt->ctx, key, id, what);
 }
 
+/* Does the failure tell of the repository?  Want of memory does not. */
+static bool is_damage(const struct err *why)
+{
+	return why->class == ERR_CORRUPT || why->class == ERR_NOTFOUND ||
+	    why->class == ERR_IO || why->class == ERR_UNSUPPORTED;
+}
+
 /* Is the blob there and whole, by all that is known?  1: it is not. */
 static int blob_bad(struct checking *c, uint8_t kind, const uint8_t *id, const char **what,
     struct err *err)
@@ -115,8 +122,7 @@ static int blob_bad(struct checking *c, uint8_t kind, const uint8_t *id, const c
 	struct err why;
 
 	r = store_get(c->st, c->w, (enum store_kind)kind, id, &c->scratch, &why);
-	if (r < 0 && why.class != ERR_CORRUPT && why.class != ERR_NOTFOUND &&
-	    why.class != ERR_IO) {
+	if (r < 0 && !is_damage(&why)) {
 		*err = why;
 		return -1;
 	}
@@ -183,7 +189,11 @@ static int on_bad_page(void *ctx, uint8_t kind, const uint8_t id[32],
 {
 	struct checking *c = ctx;
 
-	(void)kind, (void)id, (void)err;
+	(void)kind, (void)id;
+	if (!is_damage(why)) {
+		*err = *why;
+		return -1;
+	}
 	tell_path(c, dir, entry, why->msg);
 	return 0;
 }
