@@ -17,7 +17,7 @@ ends() {
 	shift
 	timeout -s ABRT "${LIMIT:-60}" "$@" >"$TMPDIR/out" 2>"$TMPDIR/err" </dev/null || got=$?
 	if [[ ,$want, != *,$got,* ]]; then
-		fail "'${*::20}' ended with $got, not $want"
+		fail "'${*:1:20}' ended with $got, not $want"
 		head -n 20 "$TMPDIR/out" "$TMPDIR/err"
 		return 1
 	fi
