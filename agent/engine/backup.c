@@ -477,11 +477,26 @@ static void tree_teardown(struct backup *b)
 	dirs_free(b->dirs);
 }
 
+int backup_finish_tree(struct archive_tree_writer *w, struct store_commit *commit,
+    struct err *err)
+{
+	struct archive_ref catalog, state;
+
+	if (archive_tree_finish(w, &catalog, &state, err) < 0)
+		return -1;
+	memcpy(commit->catalog.id, catalog.id, sizeof(catalog.id));
+	commit->catalog.level = catalog.level;
+	commit->catalog.entries = catalog.entries;
+	memcpy(commit->state.id, state.id, sizeof(state.id));
+	commit->state.level = state.level;
+	commit->state.entries = state.entries;
+	return 0;
+}
+
 static int backup_tree(struct backup *b, const struct store_snapshot *parent,
     struct store_commit *commit, struct err *err)
 {
 	pthread_t walker;
-	struct archive_ref catalog, state;
 	int r = -1;
 
 	if (tree_setup(b, err) < 0 || merge_begin(b, parent, err) < 0)
@@ -505,15 +520,7 @@ static int backup_tree(struct backup *b, const struct store_snapshot *parent,
 	if (r < 0)
 		*err = b->failure;
 	if (r == 0)
-		r = archive_tree_finish(b->tree, &catalog, &state, err);
-	if (r == 0) {
-		memcpy(commit->catalog.id, catalog.id, sizeof(catalog.id));
-		commit->catalog.level = catalog.level;
-		commit->catalog.entries = catalog.entries;
-		memcpy(commit->state.id, state.id, sizeof(state.id));
-		commit->state.level = state.level;
-		commit->state.entries = state.entries;
-	}
+		r = backup_finish_tree(b->tree, commit, err);
 out:
 	tree_teardown(b);
 	return r;

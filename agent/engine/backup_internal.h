@@ -286,6 +286,8 @@ int encode_step(struct backup *b, struct err *err);
 /* backup_block.c: a block device or image, and a stream of bytes. */
 int backup_device(struct backup *b, const struct store_snapshot *parent,
     struct store_commit *commit, struct err *err);
+int backup_finish_tree(struct archive_tree_writer *w, struct store_commit *commit,
+    struct err *err); /* ends w; commit gets both roots */
 int backup_stream(struct backup *b, struct store_commit *commit, struct err *err);
 
 /* --- a run (backup.c) --------------------------------------------------------------*/

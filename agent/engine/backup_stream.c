@@ -20,7 +20,6 @@ static int stream_tree(struct backup *b, const struct content *c, uint64_t size,
 	};
 	struct archive_tree_entry root = { .entry = meta, .no_carry = true };
 	struct archive_tree_entry file = { .entry = meta, .no_carry = true };
-	struct archive_ref catalog, state;
 	int r = -1;
 
 	root.entry.type = FMT_DIRECTORY;
@@ -33,17 +32,9 @@ static int stream_tree(struct backup *b, const struct content *c, uint64_t size,
 	content_tell(c, size, &file.entry.content);
 	if (w != NULL && archive_tree_add(w, &root, err) == 0 &&
 	    archive_tree_add(w, &file, err) == 0)
-		r = archive_tree_finish(w, &catalog, &state, err);
+		r = backup_finish_tree(w, commit, err);
 	archive_tree_free(w);
-	if (r < 0)
-		return -1;
-	memcpy(commit->catalog.id, catalog.id, sizeof(catalog.id));
-	commit->catalog.level = catalog.level;
-	commit->catalog.entries = catalog.entries;
-	memcpy(commit->state.id, state.id, sizeof(state.id));
-	commit->state.level = state.level;
-	commit->state.entries = state.entries;
-	return 0;
+	return r;
 }
 
 int backup_stream(struct backup *b, struct store_commit *commit, struct err *err)

@@ -197,6 +197,17 @@ static int do_step(struct delta *dl, struct step *st, struct err *err)
 	return put_run(dl, &st->run, st->run.len, err);
 }
 
+/* Store a chunk that waits for a worker, or else wait until st is done. */
+static void help_or_wait(struct delta *dl, struct step *st)
+{
+	if (pool_help(dl->b->e->pool, dl->self))
+		return;
+	pthread_mutex_lock(&dl->lock);
+	while (!st->done)
+		pthread_cond_wait(&dl->done, &dl->lock);
+	pthread_mutex_unlock(&dl->lock);
+}
+
 /* Do the steps that are ready; with all, wait for every one. */
 static int retire(struct delta *dl, bool all, struct err *err)
 {
@@ -220,12 +231,7 @@ static int retire(struct delta *dl, bool all, struct err *err)
 		}
 		if (!all && dl->used < STEPS)
 			return 0;
-		if (pool_help(dl->b->e->pool, dl->self))
-			continue;
-		pthread_mutex_lock(&dl->lock);
-		while (!st->done)
-			pthread_cond_wait(&dl->done, &dl->lock);
-		pthread_mutex_unlock(&dl->lock);
+		help_or_wait(dl, st);
 	}
 	return 0;
 }
@@ -270,12 +276,7 @@ static void drain(struct delta *dl)
 			pthread_mutex_unlock(&dl->lock);
 			if (done)
 				break;
-			if (pool_help(dl->b->e->pool, dl->self))
-				continue;
-			pthread_mutex_lock(&dl->lock);
-			while (!st->done)
-				pthread_cond_wait(&dl->done, &dl->lock);
-			pthread_mutex_unlock(&dl->lock);
+			help_or_wait(dl, st);
 		}
 	}
 }

@@ -176,8 +176,7 @@ static void store_medium(struct backup *b, unsigned self, struct item *it, int f
 	struct err err;
 
 	sp.max = mode == CHUNKER_BLOCK ? b->block_max : b->stream_max;
-	sp.zeros = mode == CHUNKER_BLOCK || b->stream_avg < SPLIT_GRAIN ? SPLIT_GRAIN :
-	    b->stream_avg / SPLIT_GRAIN * SPLIT_GRAIN;
+	sp.zeros = split_zeros(mode, b->stream_avg);
 	runs_init(&runs, b, self);
 	int r = store_parts(b, s, it, fd, &sp, &runs, &err);
 

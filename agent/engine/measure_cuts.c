@@ -173,8 +173,7 @@ static int measure_one(const struct engine_sample *s, struct engine_cuts *c,
 
 	r.split = (struct split){
 		.chunker = &r.chunker, .max = params.max,
-		.zeros = mode == CHUNKER_BLOCK || avg < SPLIT_GRAIN ?
-		    SPLIT_GRAIN : avg / SPLIT_GRAIN * SPLIT_GRAIN,
+		.zeros = split_zeros(mode, avg),
 		.chunk = on_chunk, .zero = on_zero, .ctx = &r,
 	};
 	r.key = crypto_idkey_new(key, err);

@@ -1,5 +1,12 @@
 #include "agent/engine/split.h"
 
+size_t split_zeros(enum chunker_mode mode, uint32_t avg)
+{
+	if (mode == CHUNKER_BLOCK || avg < SPLIT_GRAIN)
+		return SPLIT_GRAIN;
+	return avg / SPLIT_GRAIN * SPLIT_GRAIN;
+}
+
 size_t split_hold(const struct split *s)
 {
 	return s->max + s->zeros + SPLIT_GRAIN;

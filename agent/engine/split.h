@@ -38,6 +38,12 @@ struct split {
 int split_feed(struct split *s, const uint8_t *p, size_t len, uint64_t off,
     bool final, size_t *ret_used, struct err *err);
 
+/*
+ * The shortest zero run where chunks have this mode and average: a grain for
+ * blocks, one average chunk in whole grains for streams.
+ */
+size_t split_zeros(enum chunker_mode mode, uint32_t avg);
+
 /* More than what can remain undecided, bytes. */
 size_t split_hold(const struct split *s);
 

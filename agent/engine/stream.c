@@ -530,8 +530,7 @@ static int stream_open(struct stream *s, enum chunker_mode mode, struct err *err
 	s->split = (struct split){
 		.chunker = block ? b->block : b->stream,
 		.max = block ? b->block_max : b->stream_max,
-		.zeros = block || b->stream_avg < SPLIT_GRAIN ? SPLIT_GRAIN :
-		    b->stream_avg / SPLIT_GRAIN * SPLIT_GRAIN,
+		.zeros = split_zeros(mode, b->stream_avg),
 		.chunk = on_chunk, .zero = on_zero, .ctx = s,
 	};
 	s->hold = (split_hold(&s->split) + PAGE - 1) / PAGE * PAGE;
