@@ -127,7 +127,7 @@ int restore_zero(int fd, uint64_t at, uint64_t len, bool hole, uint8_t *scratch,
 /* --- restore_direct.c ------------------------------------------------------*/
 
 /* Files of this size and more are written around the page cache. */
-#define RESTORE_DIRECT_MIN ((uint64_t)16 << 20)
+#define RESTORE_DIRECT_MIN ((uint64_t)1 << 20)
 
 /*
  * Write bytes, which lie in kept and at the same place in a page as in the
