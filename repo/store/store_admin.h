@@ -52,4 +52,24 @@ int store_key_add(struct store *st, unsigned rights, const char *domain,
 int store_key_passwd(struct store *st, const struct store_secret *secret,
     struct err *err);
 
+/*
+ * End a credential: `end` lists its sessions that stand, so that what it has
+ * stored stays.  Needs admin.  Class USAGE for the last one with admin, NOTFOUND
+ * for a slot that is not there; 1 when it had ended before.
+ */
+int store_key_remove(struct store *st, const char *slot, struct err *err);
+
+struct store_rotate_options {
+	bool new_ids;   /* a new family secret, too: all is stored anew */
+	bool sole_administrator; /* needed on a weak store (R12) */
+};
+/*
+ * Begin a new epoch: new roots, granted to all slots that have not ended, then
+ * a config that names it.  st stays as it was; open it again to use the new
+ * one.  An interrupted rotation is gone on with by the next.  Needs admin.
+ * *ret_epoch receives its number.
+ */
+int store_key_rotate(struct store *st, const struct store_rotate_options *opt,
+    uint32_t *ret_epoch, struct err *err);
+
 #endif
