@@ -32,6 +32,8 @@ static int load(struct finder *f, size_t i, bool checkpoints,
 {
 	int r = store_snapshot_load(f->st, key_at(f, i), ret, NULL, err);
 
+	if (r == 0)
+		(*ret)->stored_ns = f->keys.v[f->v[i].key].mtime_ns;
 	if (r == 0 && (*ret)->checkpoint && !checkpoints) {
 		store_snapshot_free(*ret);
 		*ret = NULL;

@@ -111,7 +111,14 @@ void store_slots_free(struct store *st);
 /* Check that obj is of kind and signed by the A of its epoch. */
 int store_admin_signed(struct store *st, const char *key, const void *obj,
     size_t len, enum fmt_kind kind, struct err *err);
-/* The same for a slot and session; tells the object's epoch. */
+/*
+ * Sign obj by the A of the epoch that st writes under (st->info.epoch; obj's
+ * header names it) and create it by R9.  Needs admin.  Return as
+ * store_object_put does.
+ */
+int store_admin_put(struct store *st, const char *key, struct buf *obj,
+    struct err *err);
+/* The same check for a slot and session; tells the object's epoch. */
 int store_slot_signed(struct store *st, const char *key, const void *obj,
     size_t len, enum fmt_kind kind, const uint8_t slot[STORE_SLOT_LEN],
     const char *session, struct store_epoch **ret_epoch, struct err *err);
@@ -157,6 +164,15 @@ int store_snapshot_load(struct store *st, const char *key,
 /* Return 1 when a believed note is there under note_key, 0 when not, -1. */
 int store_snapshot_noted(struct store *st, const char *note_key,
     struct err *err);
+
+/* What is at a snapshot's key. */
+enum store_snapshot_state {
+	STORE_SNAP_NONE, STORE_SNAP_REAL, STORE_SNAP_REVOKED,
+	STORE_SNAP_UNBELIEVED, /* nobody who may has signed it, or damaged */
+};
+/* Look at it and verify its signature.  Return 0 or -1. */
+int store_snapshot_look(struct store *st, const char *key,
+    enum store_snapshot_state *ret, struct err *err);
 
 /* The key of a snapshot (a place in a listing) with its time. */
 struct store_snapkey { uint64_t start_ms; size_t key; };

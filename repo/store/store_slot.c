@@ -30,6 +30,23 @@ int store_admin_signed(struct store *st, const char *key, const void *obj,
 	    e->admin_pub, err);
 }
 
+int store_admin_put(struct store *st, const char *key, struct buf *obj,
+    struct err *err)
+{
+	const struct store_epoch *e = store_epoch_known(st, st->info.epoch);
+
+	if (store_need(st, STORE_ADMIN, "to change what is kept", err) != 0)
+		return -1;
+	if (e == NULL || !e->sec->has_root)
+		return err_set(err, ERR_BUG,
+		    "an administrator without the keys of epoch %u",
+		    st->info.epoch);
+	if (fmt_sign_append(obj, st->info.repository, key, NULL, e->sec->admin,
+	        err) != 0)
+		return -1;
+	return store_object_put(st->be, key, obj->p, obj->len, err);
+}
+
 static void slot_free(struct store_slot *sl)
 {
 	if (sl == NULL)

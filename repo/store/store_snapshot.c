@@ -177,6 +177,30 @@ static int snapshot_verify(struct store *st, const char *key,
 	    at->session, ret_ep, err);
 }
 
+int store_snapshot_look(struct store *st, const char *key,
+    enum store_snapshot_state *ret, struct err *err)
+{
+	CLEANUP_FREE uint8_t *obj = NULL;
+	struct store_epoch *ep;
+	struct fmt_key at;
+	size_t len;
+	int r;
+
+	if (fmt_key_parse(key, &at) != 0 || at.place != FMT_AT_SNAPSHOT)
+		return err_set(err, ERR_BUG, "%s: no snapshot's key", key);
+	*ret = STORE_SNAP_NONE;
+	r = backend_get_all(st->be, key, STORE_LARGE_OBJECT, &obj, &len, err);
+	if (r > 0)
+		return 0;
+	if (r == 0)
+		r = snapshot_verify(st, key, &at, obj, len, &ep, err);
+	if (r < 0 && err->class != ERR_CORRUPT && err->class != ERR_NOTFOUND)
+		return err_wrap(err, "%s", key);
+	*ret = r < 0 ? STORE_SNAP_UNBELIEVED :
+	    r > 0 ? STORE_SNAP_REVOKED : STORE_SNAP_REAL;
+	return 0;
+}
+
 int store_snapshot_load(struct store *st, const char *key,
     struct store_snapshot **ret_sn, uint8_t *hash, struct err *err)
 {
@@ -305,6 +329,8 @@ int store_snapshots(struct store *st, bool checkpoints,
 		struct store_snapshot *sn = NULL;
 
 		r = store_snapshot_load(st, key, &sn, NULL, err);
+		if (r == 0)
+			sn->stored_ns = keys.v[v[i].key].mtime_ns;
 		if (r == 0 && (checkpoints || !sn->checkpoint))
 			r = fn(ctx, &sn, err);
 		else if (r > 0)

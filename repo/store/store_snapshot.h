@@ -42,6 +42,8 @@ struct store_snapshot {
 	uint8_t volume_hash[32];
 	char *domain;
 	int64_t start_ns, end_ns;
+	int64_t stored_ns;           /* when the store saw it change, by its own
+	                                clock; of those listed or found, else 0 */
 	uint64_t counter;
 	uint8_t predecessor_hash[32];
 	char *predecessor, *parent;  /* sessions, "" when none */
