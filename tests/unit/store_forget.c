@@ -154,8 +154,10 @@ static void sessions_are_told_with_what_they_are(void **state)
 	s = begin(st);
 	look(st, &l);
 	assert_int_equal(l.n, 2);
+	/* Both may have begun in one ms: the first has no snapshot any more. */
 	assert_true(strcmp(l.v[0].session + 17, l.v[1].session + 17) < 0);
-	assert_int_equal(l.v[1].state, STORE_SESSION_OPEN);
+	assert_true((l.v[0].state == STORE_SESSION_OPEN) !=
+	    (l.v[1].state == STORE_SESSION_OPEN));
 	store_session_abort(s);
 	store_close(st);
 	backend_close(mem);
