@@ -70,6 +70,11 @@ struct archive_tree_entry {
 	uint8_t digest[16];
 	bool no_carry;                /* not to be carried over next time */
 	/*
+	 * The content ends early and the digest is of the whole file: who meets
+	 * the same digest may go on behind it.
+	 */
+	bool partial;
+	/*
 	 * Left out of the state (equal hashes).  The leaf it falls in is
 	 * marked by zeros in the state: it cannot be carried over, for what is
 	 * left out could not be looked at.
@@ -142,6 +147,16 @@ int archive_catalog_seek(struct archive_catalog *c,
     struct err *err);
 
 /*
+ * Entries have numbers, from 0 in order: a name for one that is as lasting as
+ * the catalog.  tell: the number of the entry that next told last, or before
+ * which a seek went.  seek_nth: go before the entry of that number, or to the
+ * end when there is none.  Seeks near the last place read few pages anew.
+ */
+uint64_t archive_catalog_tell(const struct archive_catalog *c);
+int archive_catalog_seek_nth(struct archive_catalog *c, uint64_t nth,
+    struct err *err);
+
+/*
  * After a page could not be read (next returned -1): go on behind it.  The
  * caller has told the damage.  Return 0, or 1 when nothing follows.
  */
@@ -193,6 +208,12 @@ void archive_state_close(struct archive_state *s);
  */
 int archive_state_next(struct archive_state *s,
     struct archive_state_item *ret_item, struct err *err);
+/*
+ * Go before the first entry that is greater than the place of an entry: the
+ * hashes of its directory's ndir components, and of its name.  0 or -1.
+ */
+int archive_state_seek_behind(struct archive_state *s, const uint64_t *dir,
+    size_t ndir, uint64_t h, struct err *err);
 
 /* --- byte maps -----------------------------------------------------------------------*/
 

@@ -121,6 +121,17 @@ int archive_catalog_seek(struct archive_catalog *c,
 	return 0;
 }
 
+uint64_t archive_catalog_tell(const struct archive_catalog *c)
+{
+	return archive_cursor_tell(&c->cur);
+}
+
+int archive_catalog_seek_nth(struct archive_catalog *c, uint64_t nth,
+    struct err *err)
+{
+	return archive_cursor_seek_nth(&c->cur, nth, err);
+}
+
 int archive_catalog_skip_damage(struct archive_catalog *c, struct err *err)
 {
 	return archive_cursor_skip_damage(&c->cur, err);

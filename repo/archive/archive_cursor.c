@@ -114,7 +114,7 @@ static int corrupt(const char *what, struct err *err)
 }
 
 static int add_slot(struct archive_node *n, size_t from, size_t to,
-    uint64_t below, struct err *err)
+    uint64_t below, uint64_t before, struct err *err)
 {
 	if (n->nslot == n->slotcap) {
 		size_t cap = n->slotcap ? n->slotcap * 2 : 64;
@@ -129,6 +129,7 @@ static int add_slot(struct archive_node *n, size_t from, size_t to,
 		.off = (uint32_t)from,
 		.keylen = (uint32_t)(to - from - var_len(below) - 32),
 		.below = below,
+		.before = before,
 	};
 	return 0;
 }
@@ -153,9 +154,9 @@ static int read_inner(struct archive_cursor *c,
 		to = n->page.len - c->reader.rd.left;
 		if (child.entries == 0 || child.entries > self->below - sum)
 			return corrupt("numbers of entries do not add up", err);
-		sum += child.entries;
-		if (add_slot(n, from, to, child.entries, err) < 0)
+		if (add_slot(n, from, to, child.entries, sum, err) < 0)
 			return -1;
+		sum += child.entries;
 	}
 	if (r < 0)
 		return -1;
@@ -274,16 +275,39 @@ static int load(struct archive_cursor *c, const struct archive_child *self,
 	    read_inner(c, self, err);
 }
 
+/*
+ * The page is the one that was opened last at its level: nothing is read, and
+ * nothing needs to be looked through again.
+ */
+static int reopen(struct archive_cursor *c, const struct archive_child *self,
+    struct err *err)
+{
+	c->node[self->level].i = 0;
+	if (self->level > 0)
+		return 0;
+	if (open_page(c, 0, err) < 0)
+		return -1;
+	return c->ops->step(c, err);
+}
+
 int archive_cursor_open(struct archive_cursor *c, struct err *err)
 {
 	struct archive_child self = archive_cursor_child(c);
+	struct archive_node *n = &c->node[self.level];
+	size_t which = self.level == c->root.level ? 0 : n[1].i;
+	bool kept = n->loaded && n->which == which;
 	char hex[17];
 
-	if (load(c, &self, err) < 0) {
+	/* What was read below another page stands elsewhere in the tree. */
+	for (unsigned i = 0; !kept && i <= self.level; i++)
+		c->node[i].loaded = false;
+	if ((kept ? reopen(c, &self, err) : load(c, &self, err)) < 0) {
 		hex_encode(hex, self.id, 8);
 		c->broken = true;
 		return err_wrap(err, "%s page %s", c->ops->name, hex);
 	}
+	n->loaded = true;
+	n->which = which;
 	c->low = self.level;
 	c->broken = c->given = false;
 	return 0;
@@ -361,6 +385,52 @@ int archive_cursor_seek(struct archive_cursor *c,
 				hi = mid;
 		}
 		n->i = lo;
+	}
+	return 0;
+}
+
+uint64_t archive_cursor_tell(const struct archive_cursor *c)
+{
+	uint64_t before = c->low == 0 ? c->node[0].i : 0;
+
+	if (c->end)
+		return c->root.entries;
+	for (unsigned i = c->low > 0 ? c->low : 1; i <= c->root.level; i++)
+		before += c->node[i].slot[c->node[i].i].before;
+	return before;
+}
+
+int archive_cursor_seek_nth(struct archive_cursor *c, uint64_t nth,
+    struct err *err)
+{
+	archive_cursor_rewind(c);
+	if (nth >= c->root.entries) {
+		c->end = true;
+		return 0;
+	}
+	while (archive_cursor_where(c) == ARCHIVE_AT_PAGE) {
+		struct archive_node *n;
+		size_t lo = 0, hi;
+
+		if (archive_cursor_open(c, err) < 0)
+			return -1;
+		if (c->low == 0)
+			break;
+		n = &c->node[c->low];
+		for (hi = n->nslot; hi - lo > 1;) {
+			size_t mid = lo + (hi - lo) / 2;
+
+			if (n->slot[mid].before <= nth)
+				lo = mid;
+			else
+				hi = mid;
+		}
+		n->i = lo;
+		nth -= n->slot[lo].before;
+	}
+	for (; nth > 0; nth--) {
+		if (archive_cursor_skip(c, err) < 0)
+			return -1;
 	}
 	return 0;
 }

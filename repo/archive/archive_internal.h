@@ -144,9 +144,11 @@ struct archive_node {
 	struct buf page;
 	struct archive_slot {
 		uint32_t off, keylen; /* of a child in page */
-		uint64_t below;
+		uint64_t below, before; /* leaf entries; of those to its left */
 	} *slot;               /* inner: its children */
 	size_t nslot, slotcap;
+	size_t which;          /* loaded as that child of the page above */
+	bool loaded;           /* and looked through, below that very page */
 	size_t i;              /* inner: the current child; leaf: entry */
 };
 
@@ -207,6 +209,11 @@ int archive_cursor_next(struct archive_cursor *c, struct err *err);
  */
 int archive_cursor_seek(struct archive_cursor *c,
     int (*cmp)(void *arg, const struct archive_child *child), void *arg,
+    struct err *err);
+/* How many leaf entries come before where c stands. */
+uint64_t archive_cursor_tell(const struct archive_cursor *c);
+/* Go before the nth entry (from 0), or to the end. */
+int archive_cursor_seek_nth(struct archive_cursor *c, uint64_t nth,
     struct err *err);
 /* Go on behind what could not be read.  0, or 1 when nothing follows. */
 int archive_cursor_skip_damage(struct archive_cursor *c, struct err *err);
