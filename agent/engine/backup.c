@@ -725,8 +725,13 @@ static int commit_run(struct backup *b, struct store_commit *c, struct err *err)
 		struct store_session *ss = b->ss;
 
 		b->ss = NULL;
-		if (store_session_commit(ss, c, r->id, err) < 0)
-			return -1;
+
+		int done = store_session_commit(ss, c, r->id, err);
+
+		if (done != 0)
+			return done < 0 ? -1 : err_set(err, ERR_CANCELLED,
+			    "stopped on request before the commit; the next run goes on "
+			    "from checkpoint %s, which lacks nothing", r->id);
 	}
 	r->bytes_stored = atomic_load(&p->bytes_stored);
 	return 0;

@@ -99,3 +99,49 @@ int archive_state_next(struct archive_state *s,
 		};
 	return r;
 }
+
+/* The order of a child's key and the one sought. */
+static int cmp_key(void *arg, const struct archive_child *child)
+{
+	return archive_key_state_cmp(child, arg);
+}
+
+/* Does the entry on which the cursor stands come behind that place? */
+static bool is_behind(const struct archive_state *s, const uint64_t *dir,
+    size_t ndir, uint64_t h)
+{
+	const struct fmt_page_reader *rd = &s->cur.reader;
+
+	for (size_t i = 0; i < ndir && i < rd->ndir; i++) {
+		if (rd->hdir[i] != dir[i])
+			return rd->hdir[i] > dir[i];
+	}
+	if (rd->ndir != ndir)
+		return rd->ndir > ndir;
+	return s->entry.h > h;
+}
+
+int archive_state_seek_behind(struct archive_state *s, const uint64_t *dir,
+    size_t ndir, uint64_t h, struct err *err)
+{
+	struct archive_place at = { .name = { .h = h } };
+	struct archive_child key;
+	struct buf enc = BUF_INIT;
+	int r = 0;
+
+	archive_pathbuf_cut(&s->dir, 0);
+	for (size_t i = 0; i < ndir && r == 0; i++)
+		r = archive_pathbuf_push(&s->dir, "", 0, dir[i], err);
+	at.dir = s->dir.c;
+	at.ndir = s->dir.n;
+	if (r == 0)
+		r = archive_tree_key(&enc, FMT_PAGE_STATE, &at, err);
+	key = (struct archive_child){ .key = enc.p, .keylen = enc.len };
+	if (r == 0)
+		r = archive_cursor_seek(&s->cur, cmp_key, &key, err);
+	buf_release(&enc);
+	while (r == 0 && archive_cursor_where(&s->cur) == ARCHIVE_AT_ENTRY &&
+	    !is_behind(s, dir, ndir, h))
+		r = archive_cursor_skip(&s->cur, err) < 0 ? -1 : 0;
+	return r;
+}

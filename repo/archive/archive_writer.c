@@ -195,11 +195,11 @@ static struct fmt_state_entry state_of(const struct archive_tree_entry *e)
 {
 	struct fmt_state_entry s = {
 		.h = e->name.h, .type = e->entry.type,
-		.bits = e->no_carry ? FMT_NO_CARRY : 0,
+		.bits = e->no_carry || e->partial ? FMT_NO_CARRY : 0,
 	};
 
 	if (e->entry.bits & FMT_HAS_CONTENT) {
-		s.bits |= FMT_STATE_CONTENT;
+		s.bits |= FMT_STATE_CONTENT | (e->partial ? FMT_STATE_PARTIAL : 0);
 		s.content = e->entry.content;
 	}
 	memcpy(s.digest, e->digest, sizeof(s.digest));

@@ -213,10 +213,13 @@ void fmt_dec_state_entry(struct fmt_dec *d, struct fmt_state_entry *ret)
 	fmt_dec_check(d, ret->type >= FMT_FILE && ret->type <= FMT_SOCKET,
 	    "type", "is none that exists");
 	ret->bits = (uint8_t)fmt_dec_var_max(d,
-	    FMT_NO_CARRY | FMT_STATE_CONTENT, "bits");
+	    FMT_NO_CARRY | FMT_STATE_PARTIAL | FMT_STATE_CONTENT, "bits");
 	fmt_dec_check(d, (ret->bits & ~(FMT_NO_CARRY |
-	    (ret->type == FMT_FILE ? FMT_STATE_CONTENT : 0))) == 0, "bits",
-	    "are none that such an entry has");
+	    (ret->type == FMT_FILE ? FMT_STATE_CONTENT | FMT_STATE_PARTIAL : 0))) == 0,
+	    "bits", "are none that such an entry has");
+	fmt_dec_check(d, !(ret->bits & FMT_STATE_PARTIAL) || ret->bits ==
+	    (FMT_NO_CARRY | FMT_STATE_PARTIAL | FMT_STATE_CONTENT), "bits",
+	    "say that content ends early which is not there, or may be carried");
 	fmt_dec_copy(d, ret->digest, FMT_DIGEST_LEN, "digest");
 	if (ret->bits & FMT_STATE_CONTENT)
 		fmt_dec_content(d, &ret->content, true);

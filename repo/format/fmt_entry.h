@@ -93,7 +93,11 @@ int fmt_entry_encode(struct buf *b, const struct fmt_entry *e,
 
 /* --- an entry of a state ------------------------------------------------------------------*/
 
-enum fmt_state_bit { FMT_NO_CARRY = 1, FMT_STATE_CONTENT = 64 };
+enum fmt_state_bit {
+	FMT_NO_CARRY = 1,
+	FMT_STATE_PARTIAL = 2, /* the content ends early; with both others only */
+	FMT_STATE_CONTENT = 64,
+};
 
 struct fmt_state_entry {
 	uint64_t h;                  /* of the name; 0 for the root's own entry */

@@ -159,6 +159,12 @@ struct store_session_options {
 	const char *host;         /* told in the session object */
 	enum store_content content;
 	const char *parent;       /* "auto", "none", or an id of the same slot */
+	/*
+	 * When the parent is a checkpoint: what holds the positions that it has
+	 * not reached.  "auto" or NULL: the volume's last whole snapshot; "none";
+	 * or an id (none, when that is no more).
+	 */
+	const char *rest;
 	unsigned pack_buffers;    /* packs in memory at once, at least 4; 0: 6 */
 	struct store_executor executor; /* submit NULL: in the caller's thread */
 	bool (*cancelled)(void *ctx);   /* asked before the commit; NULL: never */
@@ -188,6 +194,20 @@ void store_session_abort(struct store_session *s);
  */
 const struct store_snapshot *store_session_parent(const struct store_session *s,
     bool *ret_carry);
+
+/*
+ * The same of the whole snapshot before a parent that is a checkpoint: for
+ * positions that this has not reached.  NULL when there is none.
+ */
+const struct store_snapshot *store_session_rest(const struct store_session *s,
+    bool *ret_carry);
+
+/*
+ * Return 1 when a collection is marked that this session has not declared: a
+ * session that begins now cannot rely on all that this one has stored (R3); 0
+ * when there is none; -1 with err.
+ */
+int store_session_collected(const struct store_session *s, struct err *err);
 
 struct store_put_result {
 	uint8_t id[STORE_ID_LEN];
@@ -235,8 +255,9 @@ struct store_commit {
 /*
  * Write what is open (packs, then the segment, then the snapshot) and end the
  * session; it is freed in every case.  Return 0 with the snapshot's 16 hex in
- * ret_id, or -1: nothing was committed; class CONFLICT when the session had been
- * revoked, CANCELLED when `cancelled` said so once packs and segment were put.
+ * ret_id; 1 with them when `cancelled` said so once packs and segment were put:
+ * it became a checkpoint, though it lacks nothing; or -1: nothing was
+ * committed; class CONFLICT when the session had been revoked.
  */
 int store_session_commit(struct store_session *s, const struct store_commit *c,
     char ret_id[17], struct err *err);

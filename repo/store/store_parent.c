@@ -94,9 +94,9 @@ static int parent_auto(struct store_session *s, const struct store_keys *keys,
 	return r < 0 ? -1 : 0;
 }
 
-/* The slot's snapshot whose id begins with spec. */
+/* The slot's snapshot whose id begins with spec; NOTFOUND when there is none. */
 static int parent_named(struct store_session *s, const char *spec,
-    struct err *err)
+    struct store_snapshot **ret, struct err *err)
 {
 	struct store_keys keys = { 0 };
 	char prefix[FMT_KEY_MAX], slot[FMT_HEX_SLOT];
@@ -120,19 +120,67 @@ static int parent_named(struct store_session *s, const char *spec,
 		}
 		found = key;
 	}
-	r = found == NULL ? 1 : candidate_load(s, found, &s->parent, NULL, err);
+	r = found == NULL ? 1 : candidate_load(s, found, ret, NULL, err);
 	store_keys_release(&keys);
 	if (r > 0)
 		return err_set(err, ERR_NOTFOUND,
 		    "parent '%s': slot %s has no such snapshot", spec, slot);
-	if (r == 0 && s->parent->content != s->content)
+	if (r == 0 && (*ret)->content != s->content)
 		return err_set(err, ERR_USAGE,
 		    "parent '%s': holds another kind of volume", spec);
 	return r;
 }
 
-int store_parent_choose(struct store_session *s, const char *spec,
+/* The volume's newest whole snapshot of the same kind: 0, 1 when none, -1. */
+static int rest_auto(struct store_session *s, const struct store_keys *keys,
     struct err *err)
+{
+	struct store_snapshot *sn = NULL;
+	int r = 1;
+
+	for (size_t i = keys->n; i > 0 && r == 1; i--) {
+		r = candidate_load(s, store_keys_at(keys, i - 1), &sn, NULL,
+		    err);
+		if (r != 0)
+			continue;
+		if (!sn->checkpoint && sn->content == s->content &&
+		    memcmp(sn->volume_hash, s->volume_hash, 32) == 0) {
+			s->rest = sn;
+		} else {
+			store_snapshot_free(sn);
+			r = 1;
+		}
+	}
+	return r;
+}
+
+/* What holds the positions that a checkpoint as parent has not reached. */
+static int choose_rest(struct store_session *s, const struct store_keys *keys,
+    const char *spec, struct err *err)
+{
+	int r = 0;
+
+	if (s->parent == NULL || !s->parent->checkpoint)
+		return 0;
+	if (spec == NULL || strcmp(spec, "auto") == 0) {
+		r = rest_auto(s, keys, err);
+	} else if (strcmp(spec, "none") != 0) {
+		r = parent_named(s, spec, &s->rest, err);
+		/* Forgotten since: then all of that is read. */
+		if (r != 0 && err->class == ERR_NOTFOUND) {
+			log_msg(LOG_INFO, "%s", err->msg);
+			err_clear(err);
+			r = 0;
+		}
+	}
+	if (s->rest != NULL)
+		s->rest_carry = store_dead_may_carry(s->dead, s->rest->slot,
+		    s->rest->session);
+	return r < 0 ? -1 : 0;
+}
+
+int store_parent_choose(struct store_session *s, const char *spec,
+    const char *rest, struct err *err)
 {
 	struct store_keys keys = { 0 };
 	char prefix[FMT_KEY_MAX], slot[FMT_HEX_SLOT], volume[17];
@@ -151,8 +199,10 @@ int store_parent_choose(struct store_session *s, const char *spec,
 	} else {
 		store_snapshot_free(newest);
 		if (r == 0 && strcmp(spec, "none") != 0)
-			r = parent_named(s, spec, err);
+			r = parent_named(s, spec, &s->parent, err);
 	}
+	if (r == 0)
+		r = choose_rest(s, &keys, rest, err);
 	store_keys_release(&keys);
 	if (r == 0 && s->parent != NULL)
 		s->carry = store_dead_may_carry(s->dead, s->parent->slot,

@@ -55,6 +55,7 @@ static void session_free(struct store_session *s)
 	store_snapshot_free(s->parent);
 	buf_release(&s->pack_names);
 	free(s->seen);
+	store_snapshot_free(s->rest);
 	free(s->host);
 	free(s->volume);
 	pthread_mutex_destroy(&s->lock);
@@ -246,7 +247,7 @@ struct store_session *store_session_begin(struct store *st,
 		goto fail;
 	s->dead = store_dead_read(st, err);
 	if (s->dead == NULL || store_index_refresh(st, 0, err) != 0 ||
-	    store_parent_choose(s, opt->parent, err) != 0)
+	    store_parent_choose(s, opt->parent, opt->rest, err) != 0)
 		goto fail;
 	return s;
 fail:
@@ -264,6 +265,22 @@ const struct store_snapshot *store_session_parent(const struct store_session *s,
 /* --- under way ----------------------------------------------------------------------*/
 
 /* Has someone taken this session's snapshot key?  0 no, -1 with CONFLICT. */
+const struct store_snapshot *store_session_rest(const struct store_session *s,
+    bool *ret_carry)
+{
+	*ret_carry = s->rest != NULL && s->rest_carry;
+	return s->rest;
+}
+
+int store_session_collected(const struct store_session *s, struct err *err)
+{
+	uint64_t n;
+
+	if (store_dead_generation(s->st, &n, err) != 0)
+		return -1;
+	return n > s->generation;
+}
+
 static int session_revoked(struct store_session *s, struct err *err)
 {
 	char key[FMT_KEY_MAX];
@@ -460,7 +477,9 @@ int store_session_commit(struct store_session *s, const struct store_commit *c,
 	struct err ignored = ERR_INIT;
 	int r;
 
+	struct store_commit as = *c;
 	settle(s, true);
+	bool stopped = false;
 	pthread_mutex_lock(&s->lock);
 	r = store_session_failed(s, err);
 	if (r == 0)
@@ -470,13 +489,14 @@ int store_session_commit(struct store_session *s, const struct store_commit *c,
 		r = store_segment_flush(s, true, err);
 	else
 		store_segment_flush(s, true, &ignored); /* as abort does */
-	/* The packs may have taken long.  They are found by the next session. */
-	if (r == 0 && s->cancelled != NULL && s->cancelled(s->cancelled_ctx))
-		r = err_set(err, ERR_CANCELLED, "stopped on request before the commit");
+	/* The packs may have taken long.  Who asked to stop wants no snapshot. */
+	if (r == 0 && !c->checkpoint && s->cancelled != NULL)
+		stopped = s->cancelled(s->cancelled_ctx);
+	as.checkpoint = c->checkpoint || stopped;
 	if (r == 0)
-		r = put_snapshot(s, c, err);
+		r = put_snapshot(s, &as, err);
 	if (r == 0)
 		memcpy(ret_id, strrchr(s->name, '-') + 1, 17);
 	session_free(s);
-	return r;
+	return r == 0 && stopped ? 1 : r;
 }

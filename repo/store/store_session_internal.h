@@ -86,7 +86,8 @@ struct store_session {
 	uint64_t generation;         /* declared; never rises */
 	struct store_dead *dead;
 	struct store_snapshot *parent;
-	bool carry;
+	struct store_snapshot *rest; /* whole, when the parent is a checkpoint */
+	bool carry, rest_carry;
 	uint64_t counter;            /* of the snapshot to come */
 	uint8_t predecessor_hash[32];
 	char predecessor[STORE_SESSION_MAX];
@@ -149,10 +150,10 @@ void store_pack_free(struct store_pack *p);
 int store_segment_flush(struct store_session *s, bool now, struct err *err);
 
 /*
- * Choose the parent and the predecessor (R3), after gc/ was read.  spec as in
- * store_session_options.
+ * Choose the parent, what stands behind a checkpoint, and the predecessor (R3),
+ * after gc/ was read.  spec and rest as in store_session_options.
  */
 int store_parent_choose(struct store_session *s, const char *spec,
-    struct err *err);
+    const char *rest, struct err *err);
 
 #endif
