@@ -1,8 +1,10 @@
+#include <string.h>
+
 #include "repo/format/fmt_gc.h"
 #include "repo/format/fmt_internal.h"
 
 /*
- * Signed objects that are one list: bad, checked, manifest.
+ * Signed objects that are lists: bad, checked, manifest.
  */
 
 struct one_list {
@@ -131,10 +133,6 @@ static void elem_number(struct fmt_dec *d, void *ctx)
 	*last = n + 1;
 }
 
-static const struct one_list manifest = {
-	FMT_MANIFEST, "merged segments", 8, elem_number,
-};
-
 void fmt_list_add_number(struct fmt_list_buf *l, uint64_t n)
 {
 	buf_u64(&l->b, n);
@@ -149,17 +147,53 @@ int fmt_number_next(struct fmt_list *l, uint64_t *ret)
 	return fmt_list_took(l, &r);
 }
 
-int fmt_manifest_encode(struct buf *obj, uint32_t epoch,
-    const struct fmt_list *l, struct err *err)
+static void elem_covered(struct fmt_dec *d, void *ctx)
 {
-	return list_encode(&manifest, obj, epoch, l, err);
+	struct fmt_str s = fmt_dec_str(d, "covered segment");
+	size_t len = s.len < FMT_KEY_MAX ? s.len : 0;
+	char text[FMT_KEY_MAX] = "";
+	struct fmt_key key;
+
+	(void)ctx;
+	if (d->bad)
+		return;
+	memcpy(text, s.p, len);
+	fmt_dec_check(d, strlen(text) == s.len &&
+	    fmt_key_parse(text, &key) == 0 && (key.place == FMT_AT_SEGMENT ||
+	        key.place == FMT_AT_MERGED), "covered segment",
+	    "is the key of none");
 }
 
-int fmt_manifest_decode(const void *obj, size_t len, uint32_t *ret_epoch,
-    struct fmt_list *ret, struct err *err)
+static int manifest_decode(const void *obj, size_t len, size_t tail,
+    struct fmt_manifest *ret, struct err *err)
 {
-	return list_decode(&manifest, obj, len, FMT_SIGNED_TAIL, ret_epoch,
-	    ret, err);
+	struct fmt_dec d = fmt_dec_object(obj, len, FMT_MANIFEST, tail,
+	    &ret->epoch, err);
+	uint64_t last = 0;
+
+	ret->merged = fmt_dec_list(&d, 8, elem_number, &last,
+	    "merged segments");
+	ret->covered = fmt_dec_list(&d, 2, elem_covered, NULL,
+	    "covered segments");
+	return fmt_dec_end(&d);
+}
+
+int fmt_manifest_encode(struct buf *obj, const struct fmt_manifest *m,
+    struct err *err)
+{
+	struct fmt_manifest t;
+
+	fmt_header_add(obj, FMT_MANIFEST, m->epoch);
+	fmt_add_list(obj, &m->merged);
+	fmt_add_list(obj, &m->covered);
+	return fmt_encoded(obj, "a manifest",
+	    manifest_decode(obj->p, obj->len, 0, &t, err), err);
+}
+
+int fmt_manifest_decode(const void *obj, size_t len,
+    struct fmt_manifest *ret, struct err *err)
+{
+	return manifest_decode(obj, len, FMT_SIGNED_TAIL, ret, err);
 }
 
 /* --- parity -----------------------------------------------------------------*/

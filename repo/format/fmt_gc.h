@@ -86,7 +86,7 @@ int fmt_dead_open(const void *obj, size_t len, uint64_t n,
 struct fmt_bad_entry {
 	uint8_t kind;        /* enum fmt_blob_kind */
 	const uint8_t *id;   /* FMT_ID_LEN bytes */
-	const uint8_t *pack; /* FMT_PACK_NAME_LEN bytes */
+	const uint8_t *pack; /* FMT_PACK_NAME_LEN bytes; zeros: no copy is known */
 };
 void fmt_list_add_bad(struct fmt_list_buf *l, const struct fmt_bad_entry *e);
 int fmt_bad_next(struct fmt_list *l, struct fmt_bad_entry *ret);
@@ -110,10 +110,16 @@ int fmt_checked_decode(const void *obj, size_t len, uint32_t *ret_epoch,
 /* Numbers of merged segments, ascending. */
 void fmt_list_add_number(struct fmt_list_buf *l, uint64_t n);
 int fmt_number_next(struct fmt_list *l, uint64_t *ret);
-int fmt_manifest_encode(struct buf *obj, uint32_t epoch,
-    const struct fmt_list *l, struct err *err);
-int fmt_manifest_decode(const void *obj, size_t len, uint32_t *ret_epoch,
-    struct fmt_list *ret, struct err *err);
+
+struct fmt_manifest {
+	uint32_t epoch;
+	struct fmt_list merged;  /* fmt_number_next: those in force */
+	struct fmt_list covered; /* fmt_str_next: keys whose entries these hold */
+};
+int fmt_manifest_encode(struct buf *obj, const struct fmt_manifest *m,
+    struct err *err);
+int fmt_manifest_decode(const void *obj, size_t len,
+    struct fmt_manifest *ret, struct err *err);
 
 /* --- parity, not signed -----------------------------------------------------------------------*/
 

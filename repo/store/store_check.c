@@ -54,6 +54,7 @@ static int verify_signed(struct store *st, const char *key,
 		struct fmt_note note;
 		struct fmt_mark mark;
 		struct fmt_verdict verdict;
+		struct fmt_manifest manifest;
 		struct fmt_list list;
 	} u;
 	static const uint8_t kinds[] = {
@@ -81,7 +82,7 @@ static int verify_signed(struct store *st, const char *key,
 	case FMT_AT_VERDICT:
 		return fmt_verdict_decode(obj, len, &u.verdict, err);
 	case FMT_AT_MANIFEST:
-		return fmt_manifest_decode(obj, len, NULL, &u.list, err);
+		return fmt_manifest_decode(obj, len, &u.manifest, err);
 	case FMT_AT_BAD:
 		return fmt_bad_decode(obj, len, NULL, &u.list, err);
 	case FMT_AT_CHECKED:

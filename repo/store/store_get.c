@@ -9,9 +9,6 @@
 #include "repo/base/mem.h"
 #include "repo/store/store_internal.h"
 
-/* A listing this young is new enough for a second look. */
-#define FRESH_NS ((int64_t)3 * 1000000000)
-
 size_t store_worker_memory(enum zip_level level, size_t max_plain)
 {
 	/* The last is for store_get, and taken when it is first called. */
@@ -126,7 +123,7 @@ int store_locate(struct store *st, const uint8_t id[STORE_ID_LEN],
 	if (r != 1)
 		return r;
 	/* A listing is no snapshot in time: look once more. */
-	if (store_index_refresh(st, FRESH_NS, err) != 0)
+	if (store_index_refresh(st, STORE_FRESH_NS, err) != 0)
 		return -1;
 	r = locate_known(st, id, ret_loc, err);
 	return r == 1 ? locate_nowhere(st, err) : r;
@@ -161,6 +158,58 @@ int store_pack_read(struct store *st, uint32_t pack, uint64_t off, void *dst,
 
 /* --- opening --------------------------------------------------------------------------*/
 
+/*
+ * The record of a pack from its own head: what its segment said is known only
+ * by its hash, for the segment has been merged away.
+ */
+static int record_from_head(struct store *st, const struct store_packent *e,
+    struct fmt_pack_record *ret, uint8_t ret_key[FMT_SEALED_KEY_BOX],
+    struct err *err)
+{
+	uint8_t head[FMT_PACK_HEAD_MAX], said[8];
+	struct fmt_pack_head h;
+	char key[FMT_KEY_MAX];
+	int r;
+
+	fmt_key_pack(key, e->name);
+	r = backend_get(st->be, key, 0, head, sizeof(head), err);
+	if (r > 0)
+		return err_set(err, ERR_NOTFOUND, "%s: does not exist "
+		    "(the index names it)", key);
+	if (r < 0 || fmt_pack_head_decode(head, sizeof(head), &h, err) != 0 ||
+	    h.sealed_len > FMT_SEALED_KEY_BOX)
+		return err_wrap(err, "%s", key);
+	memcpy(ret_key, h.sealed_key, h.sealed_len);
+	*ret = (struct fmt_pack_record){
+		.size = e->size, .epoch = h.epoch, .blob_kind = h.blob_kind,
+		.key_method = h.key_method, .sealed_key = ret_key,
+		.sealed_len = h.sealed_len,
+	};
+	memcpy(ret->name, e->name, sizeof(ret->name));
+	memcpy(ret->slot, h.slot, sizeof(ret->slot));
+	store_record_said(ret, said);
+	if (memcmp(said, e->said, sizeof(said)) != 0)
+		return err_set(err, ERR_CORRUPT,
+		    "%s: begins otherwise than the index says", key);
+	return 0;
+}
+
+/* The record that a pack's number stands for. */
+static int packent_record(struct store *st, const struct store_packent *e,
+    struct fmt_pack_record *ret, uint8_t ret_key[FMT_SEALED_KEY_BOX],
+    struct err *err)
+{
+	struct store_segment *sg = store_index_at(st, e->segment);
+	int r = -1;
+
+	if (sg != NULL)
+		r = store_segment_pack(st, sg, e->local, ret, ret_key, err);
+	store_index_back(st, sg);
+	if (sg == NULL || (r < 0 && err->class == ERR_NOTFOUND))
+		return record_from_head(st, e, ret, ret_key, err);
+	return r;
+}
+
 int store_pack_open_key(struct store *st, uint32_t pack,
     uint8_t ret_key[STORE_KEY_LEN], struct err *err)
 {
@@ -168,7 +217,6 @@ int store_pack_open_key(struct store *st, uint32_t pack,
 	struct fmt_pack_record rec;
 	struct fmt_pack_head head;
 	const struct store_epoch *ep;
-	struct store_segment *sg;
 	struct store_packent e;
 	char key[FMT_KEY_MAX];
 
@@ -176,10 +224,7 @@ int store_pack_open_key(struct store *st, uint32_t pack,
 		return 0;
 	if (!store_packtab_at(st->packs, pack, &e))
 		return err_set(err, ERR_BUG, "no pack has number %u", pack);
-	sg = store_index_at(st, e.segment);
-	if (sg == NULL)
-		return err_set(err, ERR_BUG, "pack %u has no segment", pack);
-	if (store_segment_pack(st, sg, e.local, &rec, sealed, err) != 0)
+	if (packent_record(st, &e, &rec, sealed, err) != 0)
 		return -1;
 	fmt_key_pack(key, rec.name);
 	ep = store_epoch_find(st, rec.epoch, err);
@@ -338,7 +383,7 @@ int store_get(struct store *st, struct store_worker *w, enum store_kind kind,
 	        err->class != ERR_CORRUPT))
 		return r;
 	/* It may have been moved since the index was listed. */
-	if (store_index_refresh(st, FRESH_NS, err) != 0)
+	if (store_index_refresh(st, STORE_FRESH_NS, err) != 0)
 		return -1;
 	r = get_known(st, w, kind, id, ret_data, err);
 	return r == 1 ? locate_nowhere(st, err) : r;

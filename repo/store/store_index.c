@@ -8,6 +8,9 @@
 #include "repo/base/mem.h"
 #include "repo/store/store_internal.h"
 
+/* A segment that is listed and not there every time is somebody's mistake. */
+#define REFRESH_MAX 8
+
 int store_index_init(struct store *st, size_t budget, struct err *err)
 {
 	struct store_index *ix = &st->ix;
@@ -98,15 +101,25 @@ struct store_seglist *store_index_ref(struct store *st)
 	return l;
 }
 
+/* Under lock: one user less; the last one frees all but the key. */
+static void segment_drop(struct store_index *ix, struct store_segment *sg)
+{
+	if (--sg->refs > 0)
+		return;
+	ix->used -= sg->used;
+	sg->used = 0;
+	store_segment_shed(sg);
+}
+
 void store_index_unref(struct store *st, struct store_seglist *l)
 {
-	bool last;
-
 	pthread_mutex_lock(&st->ix.lock);
-	last = --l->refs == 0;
-	pthread_mutex_unlock(&st->ix.lock);
-	if (last)
+	if (--l->refs == 0) {
+		for (size_t i = 0; i < l->n; i++)
+			segment_drop(&st->ix, l->v[i]);
 		free(l);
+	}
+	pthread_mutex_unlock(&st->ix.lock);
 }
 
 struct store_segment *store_index_at(struct store *st, uint32_t number)
@@ -115,8 +128,21 @@ struct store_segment *store_index_at(struct store *st, uint32_t number)
 
 	pthread_mutex_lock(&st->ix.lock);
 	sg = number < st->ix.nall ? st->ix.all[number] : NULL;
+	if (sg != NULL && sg->refs == 0)
+		sg = NULL;
+	if (sg != NULL)
+		sg->refs++;
 	pthread_mutex_unlock(&st->ix.lock);
 	return sg;
+}
+
+void store_index_back(struct store *st, struct store_segment *sg)
+{
+	if (sg == NULL)
+		return;
+	pthread_mutex_lock(&st->ix.lock);
+	segment_drop(&st->ix, sg);
+	pthread_mutex_unlock(&st->ix.lock);
 }
 
 /* --- which segments there are ------------------------------------------------------*/
@@ -131,7 +157,7 @@ static int segment_cmp(const struct store_segment *a,
 }
 
 /* Take a segment over and make a new list with it in its place. */
-static int index_add(struct store *st, struct store_segment *sg, size_t used,
+static int index_add(struct store *st, struct store_segment *sg,
     struct err *err)
 {
 	struct store_index *ix = &st->ix;
@@ -155,13 +181,15 @@ static int index_add(struct store *st, struct store_segment *sg, size_t used,
 		goto out;
 	sg->number = ix->nall;
 	ix->all[ix->nall++] = sg;
-	ix->used += used;
+	ix->used += sg->used;
 	l->refs = 1;
 	l->n = old->n + 1;
 	for (at = 0; at < old->n && segment_cmp(old->v[at], sg) < 0; at++)
 		l->v[at] = old->v[at];
 	l->v[at] = sg;
 	memcpy(l->v + at + 1, old->v + at, (old->n - at) * sizeof(l->v[0]));
+	for (size_t i = 0; i < l->n; i++)
+		l->v[i]->refs++;
 	ix->list = l;
 	r = 0;
 out:
@@ -189,20 +217,58 @@ static int index_ignore(struct store *st, const char *key, struct err *err)
 	return 0;
 }
 
-/* Open one by its key: 0, 1 when it was not there any more, -1. */
-static int index_open(struct store *st, const char *key, struct err *err)
+/*
+ * Make a new list without what was gone, and without what others stand for
+ * as m says.
+ */
+static int index_retire(struct store *st, const struct store_manifest *m,
+    struct err *err)
+{
+	struct store_index *ix = &st->ix;
+	struct store_seglist *l, *old;
+
+	pthread_mutex_lock(&ix->lock);
+	old = ix->list;
+	l = malloc(sizeof(*l) + (old->n + 1) * sizeof(l->v[0]));
+	if (l == NULL) {
+		pthread_mutex_unlock(&ix->lock);
+		return err_nomem(err, "the index");
+	}
+	l->refs = 1;
+	l->n = 0;
+	for (size_t i = 0; i < old->n; i++) {
+		struct store_segment *sg = old->v[i];
+
+		if (__atomic_load_n(&sg->gone, __ATOMIC_RELAXED) ||
+		    !store_manifest_counts(m, sg->key))
+			continue;
+		sg->refs++;
+		l->v[l->n++] = sg;
+	}
+	ix->list = l;
+	pthread_mutex_unlock(&ix->lock);
+	store_index_unref(st, old);
+	return 0;
+}
+
+/*
+ * Open one by its key and its size (0: unknown): 0, 1 when it was not there
+ * any more, -1.
+ */
+static int index_open(struct store *st, const char *key, uint64_t size,
+    struct err *err)
 {
 	struct store_index *ix = &st->ix;
 	struct store_segment *sg = NULL;
-	size_t used = 0, room;
+	size_t room;
 	int r;
 
 	pthread_mutex_lock(&ix->lock);
 	room = ix->used < ix->budget ? ix->budget - ix->used : 0;
 	pthread_mutex_unlock(&ix->lock);
-	r = store_segment_open(st, key, room, &sg, &used, err);
+	r = store_segment_open(st, key, size, room, &sg, err);
 	if (r == 0)
-		return index_add(st, sg, used, err);
+		return index_add(st, sg, err);
 	if (r < 0 && err->class == ERR_NOTFOUND)
 		return 1;
 	if (r < 0 && err->class == ERR_CORRUPT) {
@@ -217,7 +283,7 @@ int store_index_open_own(struct store *st, const char *key, struct err *err)
 	int r;
 
 	pthread_mutex_lock(&st->ix.refreshing);
-	r = index_open(st, key, err);
+	r = index_open(st, key, 0, err);
 	pthread_mutex_unlock(&st->ix.refreshing);
 	return r < 0 ? -1 : 0;
 }
@@ -232,13 +298,14 @@ static const char **known_keys(const struct store_index *ix, size_t *ret_n,
     struct err *err)
 {
 	size_t n = 0;
-	const char **v = mem_array(ix->nall + ix->nignored + 1, sizeof(*v),
+	const char **v = mem_array(ix->list->n + ix->nignored + 1, sizeof(*v),
 	    "the index", err);
 
 	if (v == NULL)
 		return NULL;
-	for (uint32_t i = 0; i < ix->nall; i++)
-		v[n++] = ix->all[i]->key;
+	/* What was dropped is opened anew when it is there again. */
+	for (size_t i = 0; i < ix->list->n; i++)
+		v[n++] = ix->list->v[i]->key;
 	for (size_t i = 0; i < ix->nignored; i++)
 		v[n++] = ix->ignored[i];
 	qsort(v, n, sizeof(*v), text_cmp);
@@ -246,61 +313,10 @@ static const char **known_keys(const struct store_index *ix, size_t *ret_n,
 	return v;
 }
 
-/* The merged segments in force, as the highest valid manifest lists them. */
-struct manifest {
-	uint8_t *obj;
-	struct fmt_list list;
-};
-
-static int manifest_read(struct store *st, const struct store_keys *keys,
-    struct manifest *ret, struct err *err)
-{
-	*ret = (struct manifest){ 0 };
-	for (size_t i = keys->n; i > 0; i--) {
-		const char *key = store_keys_at(keys, i - 1);
-		struct fmt_key at;
-		size_t len;
-		int r;
-
-		if (fmt_key_parse(key, &at) != 0 || at.place != FMT_AT_MANIFEST)
-			continue;
-		r = backend_get_all(st->be, key, STORE_LARGE_OBJECT, &ret->obj,
-		    &len, err);
-		if (r == 0) {
-			r = store_admin_signed(st, key, ret->obj, len,
-			    FMT_MANIFEST, err);
-			if (r == 0)
-				r = fmt_manifest_decode(ret->obj, len, NULL,
-				    &ret->list, err);
-			if (r == 0)
-				return 0;
-			free(ret->obj);
-			ret->obj = NULL;
-			err_wrap(err, "%s", key);
-		}
-		if (r < 0 && err->class != ERR_CORRUPT)
-			return -1;
-		if (r < 0)
-			store_index_broken(st, err);
-	}
-	return 0;
-}
-
-static bool manifest_has(const struct manifest *m, uint64_t n)
-{
-	struct fmt_list l = m->list;
-	uint64_t x;
-
-	while (fmt_number_next(&l, &x) == 0)
-		if (x == n)
-			return true;
-	return false;
-}
-
 /* What is to be opened, with its age, to open the newest first. */
 struct found {
 	const char *key;
-	uint64_t order;
+	uint64_t order, size;
 };
 
 static int found_cmp(const void *pa, const void *pb)
@@ -314,7 +330,7 @@ static int found_cmp(const void *pa, const void *pb)
 
 /* Pick the keys of a listing that are to be opened, newest first. */
 static int pick_new(struct store *st, const struct store_keys *keys,
-    const struct manifest *m, struct found *ret, size_t *ret_n,
+    const struct store_manifest *m, struct found *ret, size_t *ret_n,
     struct err *err)
 {
 	size_t n = 0, nknown = 0;
@@ -328,16 +344,16 @@ static int pick_new(struct store *st, const struct store_keys *keys,
 		struct fmt_key at;
 		uint64_t order = 0;
 
-		if (fmt_key_parse(key, &at) != 0)
+		if (!store_manifest_counts(m, key) ||
+		    fmt_key_parse(key, &at) != 0)
 			continue;
 		if (at.place == FMT_AT_SEGMENT &&
 		    fmt_session_parse(at.session, &name) == 0)
 			order = name.start_ms << 16 | (at.n & 0xffff);
-		else if (at.place != FMT_AT_MERGED || !manifest_has(m, at.n))
-			continue;
 		if (bsearch(&key, known, nknown, sizeof(*known),
 		        text_cmp) == NULL)
-			ret[n++] = (struct found){ key, order };
+			ret[n++] = (struct found){ key, order,
+				keys->v[i].size };
 	}
 	free(known);
 	qsort(ret, n, sizeof(*ret), found_cmp);
@@ -345,18 +361,21 @@ static int pick_new(struct store *st, const struct store_keys *keys,
 	return 0;
 }
 
-/* List once and open what is new: 0, 1 when something had gone, -1. */
+/*
+ * List once, drop what does not count any more and open what is new: 0, 1
+ * when something had gone, -1.
+ */
 static int refresh_once(struct store *st, struct err *err)
 {
 	struct store_keys keys = { 0 };
-	struct manifest m = { 0 };
+	struct store_manifest m = { 0 };
 	struct found *found = NULL;
 	bool gone = false;
 	size_t n = 0;
-	int r = store_keys_list(st->be, "index/", &keys, err);
+	int r = store_manifest_list(st, &keys, &m, err);
 
 	if (r == 0)
-		r = manifest_read(st, &keys, &m, err);
+		r = index_retire(st, &m, err);
 	if (r == 0) {
 		found = mem_array(keys.n + 1, sizeof(*found), "the index", err);
 		r = found == NULL ? -1 : 0;
@@ -364,11 +383,11 @@ static int refresh_once(struct store *st, struct err *err)
 	if (r == 0)
 		r = pick_new(st, &keys, &m, found, &n, err);
 	for (size_t i = 0; i < n && r >= 0; i++) {
-		r = index_open(st, found[i].key, err);
+		r = index_open(st, found[i].key, found[i].size, err);
 		gone |= r > 0;
 	}
 	free(found);
-	free(m.obj);
+	store_manifest_release(&m);
 	store_keys_release(&keys);
 	return r < 0 ? -1 : gone;
 }
@@ -388,8 +407,8 @@ int store_index_refresh(struct store *st, int64_t fresh_ns, struct err *err)
 		int64_t begun = clock_mono_ns();
 
 		/* What had gone has been merged: list once more. */
-		r = refresh_once(st, err);
-		if (r > 0)
+		r = 1;
+		for (int i = 0; i < REFRESH_MAX && r > 0; i++)
 			r = refresh_once(st, err);
 		if (r >= 0) {
 			ix->listed = true;
@@ -414,6 +433,7 @@ void store_lookup_begin(struct store *st, struct store_lookup *lk,
 
 void store_lookup_end(struct store *st, struct store_lookup *lk)
 {
+	store_index_back(st, lk->first);
 	store_index_unref(st, lk->list);
 }
 
@@ -426,9 +446,12 @@ static struct store_segment *lookup_segment(struct store *st,
 	while (lk->next < lk->list->n) {
 		struct store_segment *sg = lk->list->v[lk->next++];
 
-		if (sg == lk->first ||
-		    __atomic_load_n(&sg->gone, __ATOMIC_RELAXED))
+		if (sg == lk->first)
 			continue;
+		if (__atomic_load_n(&sg->gone, __ATOMIC_RELAXED)) {
+			lk->missed = true;
+			continue;
+		}
 		/*
 		 * A writer may leave out any of it.  Without a filter in
 		 * memory each unknown id costs a read, which is cheap only
@@ -484,6 +507,8 @@ int store_lookup_next(struct store *st, struct store_lookup *lk,
 				return -1;
 			if (err->class == ERR_CORRUPT)
 				store_index_broken(st, err);
+			else
+				lk->missed = true;
 			lk->lo = lk->hi = 0;
 		}
 	}

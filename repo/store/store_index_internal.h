@@ -40,7 +40,8 @@ struct store_packtab *store_packtab_new(struct err *err);
 void store_packtab_free(struct store_packtab *t);
 /*
  * Tell the number of the pack of that name of which the same is said, giving
- * it one if it has none.
+ * it one if it has none.  Of two segments that say it the later opened is
+ * remembered: the other may have been merged away.
  */
 int store_packtab_add(struct store_packtab *t, const struct store_packent *e,
     uint32_t *ret_number, struct err *err);
@@ -54,10 +55,15 @@ void store_packtab_set_key(struct store_packtab *t, uint32_t number,
 
 /* --- segments (store_segment.c) and the index (store_index.c) ----------------------*/
 
-/* An opened segment; lives until the store is closed. */
+/*
+ * An opened segment.  Its memory stays while a list of segments has it; what
+ * is left then is its key, until the store is closed.
+ */
 struct store_segment {
 	char key[FMT_KEY_MAX];
 	uint32_t number;        /* in the index */
+	unsigned refs;          /* under the index's lock; 0: a shell */
+	size_t used;            /* bytes of the index's budget */
 	uint64_t order;         /* newest have the highest; merged ones are 0 */
 	struct fmt_segment_head head;
 	struct fmt_segment_layout lay;
@@ -71,12 +77,15 @@ struct store_segment {
 
 /*
  * Open the segment `key`: head, signature, hashes; buckets and filter when
- * `room` bytes allow.  *ret_used: what it takes.  Return 0; 1 when it is not
- * there; 2 when it does not count (a slot or session that ended); -1.
+ * `room` bytes allow (sg->used: what it takes).  size: what a listing says of
+ * it, in bytes, which saves a round trip; 0: not known.  Return 0; 1 when it
+ * is not there; 2 when it does not count (a slot or session that ended); -1.
  */
-int store_segment_open(struct store *st, const char *key, size_t room,
-    struct store_segment **ret_sg, size_t *ret_used, struct err *err);
+int store_segment_open(struct store *st, const char *key, uint64_t size,
+    size_t room, struct store_segment **ret_sg, struct err *err);
 void store_segment_close(struct store_segment *sg);
+/* Free all of it but its key. */
+void store_segment_shed(struct store_segment *sg);
 
 /* Read and open one block past the cache; dst has room for a sealed one. */
 int store_segment_load(struct store *st, struct store_segment *sg,
@@ -105,6 +114,36 @@ void store_record_said(const struct fmt_pack_record *rec, uint8_t ret[8]);
 /* The store's number of its local pack. */
 int store_segment_number(struct store *st, struct store_segment *sg,
     uint32_t local, uint32_t *ret_number, struct err *err);
+
+/* --- which segments count (store_manifest.c) ------------------------------------------*/
+
+struct store_keys;
+
+/* What the highest believed manifest says. */
+struct store_manifest {
+	uint64_t n;              /* its number; 0: there is none */
+	uint64_t *merged;        /* those in force, ascending */
+	size_t nmerged;
+	char *text;              /* of the keys below */
+	const char **covered;    /* keys that stand in those, sorted */
+	size_t ncovered;
+};
+/*
+ * List index/ with the manifest in force: the listing has missed no segment
+ * that the manifest does not replace, whatever is merged meanwhile.  *ret_keys
+ * and *ret are replaced.  0 or -1.
+ */
+int store_manifest_list(struct store *st, struct store_keys *ret_keys,
+    struct store_manifest *ret, struct err *err);
+/* The number of the manifest in force as a new listing has it; 0: none. */
+int store_manifest_number(struct store *st, uint64_t *ret_n, struct err *err);
+/* Is the segment of that key part of the index? */
+bool store_manifest_counts(const struct store_manifest *m, const char *key);
+void store_manifest_release(struct store_manifest *m);
+
+/* The manifest for which a merged segment was made, and the first made for it. */
+#define STORE_MERGED_FOR(number) ((number) >> 24)
+#define STORE_MERGED_FIRST(manifest) ((uint64_t)(manifest) << 24)
 
 /* Segments in the order of search, newest first; shared, counted. */
 struct store_seglist {
@@ -137,6 +176,8 @@ void store_index_release(struct store *st);
  * was ever listed).  Segments that cannot be read are logged and passed over.
  */
 #define STORE_ANY_AGE INT64_MAX
+/* A listing this young is new enough for a second look. */
+#define STORE_FRESH_NS ((int64_t)3 * 1000000000)
 int store_index_refresh(struct store *st, int64_t fresh_ns, struct err *err);
 /* From now on a listing that began before is too old for a second look. */
 void store_index_stale(struct store *st);
@@ -149,7 +190,12 @@ void store_index_broken(struct store *st, const struct err *why);
 int store_index_open_own(struct store *st, const char *key, struct err *err);
 struct store_seglist *store_index_ref(struct store *st);
 void store_index_unref(struct store *st, struct store_seglist *l);
+/*
+ * The segment of that number, to be given back by store_index_back; NULL when
+ * it is not part of the index any more.
+ */
 struct store_segment *store_index_at(struct store *st, uint32_t number);
+void store_index_back(struct store *st, struct store_segment *sg); /* or NULL */
 
 /* A search for the copies of one id. */
 struct store_lookup {
@@ -160,6 +206,7 @@ struct store_lookup {
 	size_t next;
 	uint32_t lo, hi;
 	bool writer;                 /* what costs too much may be left out */
+	bool missed;                 /* a segment was gone: list once more */
 };
 /* hint: number of the segment to look at first, or UINT32_MAX. */
 void store_lookup_begin(struct store *st, struct store_lookup *lk,

@@ -125,8 +125,15 @@ int store_packtab_add(struct store_packtab *t, const struct store_packent *e,
 			t->slot[i] = ++t->n;
 		}
 	}
-	if (r == 0)
+	if (r == 0) {
+		struct store_packent *have = &t->v[t->slot[i] - 1];
+
 		*ret_number = t->slot[i] - 1;
+		if (e->segment > have->segment) {
+			have->segment = e->segment;
+			have->local = e->local;
+		}
+	}
 	pthread_mutex_unlock(&t->lock);
 	return r;
 }

@@ -75,8 +75,11 @@ static int copy_counts(struct store_session *s, const struct store_loc *loc,
 	return seen == STORE_SEEN ? 0 : 1;
 }
 
-/* 0 when the index has a copy that counts, 1 when not, -1. */
-static int index_present(struct store_session *s, const uint8_t *id,
+/*
+ * 0 when the index as it is known has a copy that counts, 1 when not, 2 when
+ * not but part of it has been merged away, -1.
+ */
+static int index_has(struct store_session *s, const uint8_t *id,
     uint32_t *hint, struct err *err)
 {
 	struct store_lookup lk;
@@ -92,8 +95,28 @@ static int index_present(struct store_session *s, const uint8_t *id,
 	}
 	if (r == 0 && hint != NULL)
 		*hint = lk.seg->number;
+	if (r == 1 && lk.missed)
+		r = 2;
 	store_lookup_end(s->st, &lk);
 	return r;
+}
+
+/*
+ * 0 when the index has a copy that counts, 1 when not, -1.  A writer may do
+ * with any part of the index, but after a merge it would do without all that
+ * was merged: what is gone is listed once more (R1).
+ */
+static int index_present(struct store_session *s, const uint8_t *id,
+    uint32_t *hint, struct err *err)
+{
+	int r = index_has(s, id, hint, err);
+
+	if (r < 2)
+		return r;
+	if (store_index_refresh(s->st, STORE_FRESH_NS, err) != 0)
+		return -1;
+	r = index_has(s, id, hint, err);
+	return r == 2 ? 1 : r;
 }
 
 /* The same, with what this session has put. */

@@ -18,14 +18,23 @@ static void segment_free_p(struct store_segment **sg)
 	store_segment_close(*sg);
 }
 
-void store_segment_close(struct store_segment *sg)
+void store_segment_shed(struct store_segment *sg)
 {
-	if (sg == NULL)
-		return;
 	free(sg->hashes);
 	free(sg->buckets);
 	free(sg->filters);
 	free(sg->numbers);
+	sg->hashes = NULL;
+	sg->buckets = NULL;
+	sg->filters = NULL;
+	sg->numbers = NULL;
+}
+
+void store_segment_close(struct store_segment *sg)
+{
+	if (sg == NULL)
+		return;
+	store_segment_shed(sg);
 	free(sg);
 }
 
@@ -169,7 +178,7 @@ static int load_filters(struct store *st, struct store_segment *sg,
  * goes: nobody has signed it before the hashes are read.
  */
 static int segment_bounds(struct store *st, const struct store_segment *sg,
-    struct err *err)
+    uint64_t size, struct err *err)
 {
 	uint64_t held = (uint64_t)sg->lay.blocks * FMT_BLOCK_HASH +
 	    (uint64_t)sg->head.packs * 4;
@@ -185,26 +194,111 @@ static int segment_bounds(struct store *st, const struct store_segment *sg,
 		return err_set(err, ERR_CORRUPT, "its hashes would take %llu "
 		    "MiB of memory, more than the %zu MiB there are for the "
 		    "index", (unsigned long long)(held >> 20), most >> 20);
-	r = backend_stat(st->be, sg->key, &bs, err);
-	if (r == 0 && bs.size != sg->lay.size)
+	if (size == 0) {
+		r = backend_stat(st->be, sg->key, &bs, err);
+		if (r != 0)
+			return r;
+		size = bs.size;
+	}
+	if (size != sg->lay.size)
 		return err_set(err, ERR_CORRUPT,
 		    "has another size than its head says");
+	return 0;
+}
+
+/* What of buckets and filter `room` allows. */
+static int segment_load_search(struct store *st, struct store_segment *sg,
+    const uint8_t *image, size_t room, struct err *err)
+{
+	size_t buckets = sg->lay.sec[FMT_SEC_B].records * 4;
+	size_t filters = sg->lay.sec[FMT_SEC_F].records * 2;
+
+	if (sg->used + buckets > room)
+		return 0;
+	if (load_buckets(st, sg, image, err) != 0)
+		return -1;
+	sg->used += buckets;
+	if (sg->used + filters > room)
+		return 0;
+	if (load_filters(st, sg, image, err) != 0)
+		return -1;
+	sg->used += filters;
+	return 0;
+}
+
+/* Hashes and signature: 0, 1 not there, 2 does not count, -1. */
+static int segment_load_hashes(struct store *st, struct store_segment *sg,
+    const struct fmt_key *at, const uint8_t *head, const uint8_t *image,
+    struct err *err)
+{
+	size_t nhashes = (size_t)sg->lay.blocks * FMT_BLOCK_HASH;
+	uint8_t *end;
+	int r;
+
+	/* They end the object with the signature: one read for both. */
+	sg->hashes = mem_zalloc(nhashes + FMT_SIGNED_TAIL, "an index segment",
+	    err);
+	sg->numbers = mem_array((size_t)sg->head.packs + 1, 4,
+	    "an index segment", err);
+	if (sg->hashes == NULL || sg->numbers == NULL)
+		return -1;
+	memset(sg->numbers, 0xff, ((size_t)sg->head.packs + 1) * 4);
+	end = (uint8_t *)sg->hashes;
+	r = segment_fetch(st, sg, image, sg->lay.hashes_off, end,
+	    nhashes + FMT_SIGNED_TAIL, err);
+	if (r != 0)
+		return err->class == ERR_NOTFOUND ? 1 : -1;
+	sg->used = sizeof(*sg) + nhashes + FMT_SIGNED_TAIL +
+	    (size_t)sg->head.packs * 4;
+	return segment_verify(st, sg, at, head, end + nhashes, err);
+}
+
+/* The first bytes, or, of a small one whose size is known, all of it. */
+static int segment_begin(struct store *st, struct store_segment *sg,
+    uint64_t size, uint8_t **ret_image, uint8_t head[FMT_SEGMENT_HEAD],
+    struct err *err)
+{
+	int r;
+
+	if (size < FMT_SEGMENT_HEAD || size > IMAGE_MAX)
+		return backend_get(st->be, sg->key, 0, head, FMT_SEGMENT_HEAD,
+		    err);
+	*ret_image = malloc(size);
+	if (*ret_image == NULL)
+		return err_nomem(err, "an index segment");
+	r = backend_get(st->be, sg->key, 0, *ret_image, size, err);
+	if (r == 0)
+		memcpy(head, *ret_image, FMT_SEGMENT_HEAD);
 	return r;
 }
 
-/* Hashes and signature, then what of buckets and filter `room` allows. */
-static int segment_load_parts(struct store *st, struct store_segment *sg,
-    const struct fmt_key *at, const uint8_t *head, size_t room,
-    size_t *ret_used, struct err *err)
+/* As store_segment_open, but for what is in memory already. */
+static int segment_read_in(struct store *st, struct store_segment *sg,
+    uint64_t size, size_t room, struct err *err)
 {
 	CLEANUP_FREE uint8_t *image = NULL;
-	size_t nhashes = (size_t)sg->lay.blocks * FMT_BLOCK_HASH;
-	size_t buckets = sg->lay.sec[FMT_SEC_B].records * 4;
-	size_t filters = sg->lay.sec[FMT_SEC_F].records * 2;
-	uint8_t tail[FMT_SIGNED_TAIL];
+	uint8_t head[FMT_SEGMENT_HEAD];
+	struct fmt_key at;
 	int r;
 
-	if (sg->lay.size <= IMAGE_MAX) {
+	if (fmt_key_parse(sg->key, &at) != 0)
+		return err_set(err, ERR_BUG, "no index segment");
+	r = segment_begin(st, sg, size, &image, head, err);
+	if (r != 0)
+		return r;
+	if (fmt_segment_head_decode(head, sizeof(head), &sg->head, err) != 0 ||
+	    fmt_segment_layout(&sg->head, &sg->lay, err) != 0)
+		return -1;
+	sg->epoch = store_epoch_find(st, sg->head.epoch, err);
+	if (sg->epoch == NULL)
+		return -1;
+	if (image != NULL && size != sg->lay.size)
+		return err_set(err, ERR_CORRUPT,
+		    "has another size than its head says");
+	r = segment_bounds(st, sg, size, err);
+	if (r != 0)
+		return r;
+	if (image == NULL && sg->lay.size <= IMAGE_MAX) {
 		image = malloc(sg->lay.size);
 		if (image == NULL)
 			return err_nomem(err, "an index segment");
@@ -212,65 +306,26 @@ static int segment_load_parts(struct store *st, struct store_segment *sg,
 		if (r != 0)
 			return r;
 	}
-	sg->hashes = mem_array(sg->lay.blocks + 1, FMT_BLOCK_HASH,
-	    "an index segment", err);
-	sg->numbers = mem_array((size_t)sg->head.packs + 1, 4,
-	    "an index segment", err);
-	if (sg->hashes == NULL || sg->numbers == NULL)
-		return -1;
-	memset(sg->numbers, 0xff, ((size_t)sg->head.packs + 1) * 4);
-	if (segment_fetch(st, sg, image, sg->lay.hashes_off, sg->hashes,
-	        nhashes, err) != 0 ||
-	    segment_fetch(st, sg, image, sg->lay.size - sizeof(tail), tail,
-	        sizeof(tail), err) != 0)
-		return -1;
-	r = segment_verify(st, sg, at, head, tail, err);
-	if (r != 0)
-		return r;
-	*ret_used = sizeof(*sg) + nhashes + (size_t)sg->head.packs * 4;
-	if (*ret_used + buckets <= room) {
-		if (load_buckets(st, sg, image, err) != 0)
-			return -1;
-		*ret_used += buckets;
-	}
-	if (sg->buckets != NULL && *ret_used + filters <= room) {
-		if (load_filters(st, sg, image, err) != 0)
-			return -1;
-		*ret_used += filters;
-	}
-	return 0;
+	r = segment_load_hashes(st, sg, &at, head, image, err);
+	return r != 0 ? r : segment_load_search(st, sg, image, room, err);
 }
 
-int store_segment_open(struct store *st, const char *key, size_t room,
-    struct store_segment **ret_sg, size_t *ret_used, struct err *err)
+int store_segment_open(struct store *st, const char *key, uint64_t size,
+    size_t room, struct store_segment **ret_sg, struct err *err)
 {
 	CLEANUP(segment_free_p) struct store_segment *sg = NULL;
 	struct fmt_session_name name;
-	uint8_t head[FMT_SEGMENT_HEAD];
 	struct fmt_key at;
 	int r;
 
-	if (fmt_key_parse(key, &at) != 0)
-		return err_set(err, ERR_BUG, "%s: no index segment", key);
 	sg = mem_zalloc(sizeof(*sg), "an index segment", err);
 	if (sg == NULL)
 		return -1;
 	memcpy(sg->key, key, strlen(key) + 1);
-	r = backend_get(st->be, key, 0, head, sizeof(head), err);
-	if (r != 0)
-		return r;
-	if (fmt_segment_head_decode(head, sizeof(head), &sg->head, err) != 0 ||
-	    fmt_segment_layout(&sg->head, &sg->lay, err) != 0)
-		return err_wrap(err, "%s", key);
-	sg->epoch = store_epoch_find(st, sg->head.epoch, err);
-	if (sg->epoch == NULL)
-		return err_wrap(err, "%s", key);
-	r = segment_bounds(st, sg, err);
-	if (r == 0)
-		r = segment_load_parts(st, sg, &at, head, room, ret_used, err);
+	r = segment_read_in(st, sg, size, room, err);
 	if (r != 0)
 		return r < 0 ? err_wrap(err, "%s", key) : r;
-	if (at.place == FMT_AT_SEGMENT &&
+	if (fmt_key_parse(key, &at) == 0 && at.place == FMT_AT_SEGMENT &&
 	    fmt_session_parse(at.session, &name) == 0)
 		sg->order = name.start_ms << 16 | (at.n & 0xffff);
 	*ret_sg = STEAL_PTR(sg);
@@ -288,8 +343,11 @@ int store_segment_load(struct store *st, struct store_segment *sg,
 		return -1;
 	if (segment_fetch(st, sg, NULL, off, dst, *ret_len + CRYPTO_TAG_LEN,
 	        err) != 0) {
-		if (err->class == ERR_NOTFOUND)
+		if (err->class == ERR_NOTFOUND) {
 			__atomic_store_n(&sg->gone, true, __ATOMIC_RELAXED);
+			/* It was merged: no listing from before that will do. */
+			store_index_stale(st);
+		}
 		return -1;
 	}
 	if (block_open(st, sg, block, dst, ret_len, err) != 0)

@@ -259,11 +259,14 @@ def session_content(key, plain):
 
 def manifest(key, data):
     c = body(key, data, SIGNED)
-    numbers = c.list(c.u64, 8)
+    o = SimpleNamespace(merged=c.list(c.u64, 8), covered=[
+        k.decode("ascii", "replace") for k in c.list(c.str, 2)])
     c.end()
-    if any(a >= b for a, b in zip(numbers, numbers[1:])):
+    if any(a >= b for a, b in zip(o.merged, o.merged[1:])):
         c.fail("not ascending")
-    return numbers
+    if any(kinds_of(k) != (7,) for k in o.covered):
+        c.fail("covers what is no segment")
+    return o
 
 
 def mark(key, data):
@@ -301,6 +304,7 @@ def dead_list(key, plain):
 
 def bad(key, data):
     c = body(key, data, SIGNED)
+    flags = c.u8()
     blobs = c.list(lambda: (c.u8(), c.raw(32), c.raw(16)), 49)
     c.end()
     return blobs

@@ -143,18 +143,18 @@ class Segment:
 
 
 class Index:
-    """All segments in force: those of sessions, and the merged ones that the
-    highest manifest names."""
+    """All segments in force: those of sessions that the highest manifest does
+    not cover, and the merged ones that it names."""
 
     def __init__(self, repo):
         self.segments, self.merged_aside = [], []
         keys = repo.store.list("index")
-        named = self._manifest(repo, keys)
+        merged, covered = self._manifest(repo, keys)
         for key in keys:
             if objects.kinds_of(key) != (7,):
                 continue
-            if key.startswith("index/merged/") and \
-                    int(key.split("/")[2], 16) not in named:
+            if key in covered or (key.startswith("index/merged/") and
+                                  int(key.split("/")[2], 16) not in merged):
                 self.merged_aside.append(key)
                 continue
             data = repo.store.get(key)
@@ -165,14 +165,17 @@ class Index:
     def _manifest(repo, keys):
         manifests = [k for k in keys if objects.kinds_of(k) == (8,)]
         if not manifests:
-            return ()
+            return (), ()
         data = repo.store.get(manifests[-1])
         repo.signed_by_a(manifests[-1], data)
-        numbers = objects.manifest(manifests[-1], data)
-        for n in numbers:
+        said = objects.manifest(manifests[-1], data)
+        for n in said.merged:
             if f"index/merged/{n:016x}" not in keys:
-                raise Damage(f"{manifests[-1]}: merged segment {n} is gone")
-        return numbers
+                raise Damage(f"{manifests[-1]}: merged segment {n:x} is gone")
+            if n >> 24 > int(manifests[-1].split("/")[2], 16):
+                raise Damage(f"{manifests[-1]}: merged segment {n:x} is of a "
+                             "later manifest")
+        return set(said.merged), set(said.covered)
 
     def find(self, blob_id):
         for segment in self.segments:

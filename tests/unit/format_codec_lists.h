@@ -80,16 +80,23 @@ static inline int codec_checked(const uint8_t *p, size_t len, struct buf *ret,
 static inline int codec_manifest(const uint8_t *p, size_t len,
     struct buf *ret, struct err *err)
 {
+	struct fmt_list_buf covered = FMT_LIST_BUF_INIT;
+	struct fmt_manifest m;
 	struct fmt_list l;
-	uint32_t epoch;
+	struct fmt_str s;
 	uint64_t n;
 	int rc;
 
-	if (fmt_manifest_decode(p, len, &epoch, &l, err) < 0)
+	if (fmt_manifest_decode(p, len, &m, err) < 0)
 		return -1;
+	while (fmt_str_next(&m.covered, &s) == 0)
+		fmt_list_add_str(&covered, s);
+	m.covered = fmt_list_of(&covered);
+	l = m.merged;
 	WITH_LIST(l, while (fmt_number_next(&l, &n) == 0)
 	    fmt_list_add_number(&lb_, n),
-	    fmt_manifest_encode(ret, epoch, &l, err));
+	    (m.merged = l, fmt_manifest_encode(ret, &m, err)));
+	fmt_list_release(&covered);
 	return rc;
 }
 

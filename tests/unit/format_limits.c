@@ -140,10 +140,36 @@ static void numbers_of_a_manifest_ascend(void **state)
 
 		fmt_list_add_number(&l, 5);
 		fmt_list_add_number(&l, second);
-		struct fmt_list v = fmt_list_of(&l);
+		struct fmt_manifest m = { .merged = fmt_list_of(&l) };
+
 		buf_reset(&b);
-		assert_int_equal(fmt_manifest_encode(&b, 1, &v, NULL),
+		assert_int_equal(fmt_manifest_encode(&b, &m, NULL),
 		    second > 5 ? 0 : -1);
+		fmt_list_release(&l);
+	}
+	buf_release(&b);
+}
+
+static void a_manifest_covers_segments_only(void **state)
+{
+	static const char *const keys[] = {
+		"index/merged/0000000000000001",
+		"index/manifest/0000000000000001",
+		"index/0123456789abcdef/x/00000001", "", "index/merged/1",
+		"packs/00/00000000000000000000000000000000",
+	};
+	struct buf b = BUF_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		struct fmt_list_buf l = FMT_LIST_BUF_INIT;
+
+		fmt_list_add_str(&l, fmt_str(keys[i]));
+		struct fmt_manifest m = { .covered = fmt_list_of(&l) };
+
+		buf_reset(&b);
+		assert_int_equal(fmt_manifest_encode(&b, &m, NULL),
+		    i == 0 ? 0 : -1);
 		fmt_list_release(&l);
 	}
 	buf_release(&b);
@@ -272,6 +298,7 @@ int main(void)
 		cmocka_unit_test(a_run_ends_within_64_bits),
 		cmocka_unit_test(only_a_checkpoint_names_packs),
 		cmocka_unit_test(numbers_of_a_manifest_ascend),
+		cmocka_unit_test(a_manifest_covers_segments_only),
 		cmocka_unit_test(a_void_verdict_has_no_list),
 		cmocka_unit_test(config_has_numbers_that_go_together),
 		cmocka_unit_test(a_footer_fits_its_pack),

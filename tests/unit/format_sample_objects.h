@@ -98,14 +98,27 @@ static inline int sample_checked(struct rng *r, struct buf *b,
 static inline int sample_manifest(struct rng *r, struct buf *b,
     struct err *err)
 {
+	struct fmt_list_buf covered = FMT_LIST_BUF_INIT;
 	uint64_t at = rng_below(r, 3);
+	struct fmt_manifest m = { .epoch = 1 };
+	char key[FMT_KEY_MAX], session[FMT_SESSION_MAX];
 	struct fmt_list l;
 	int rc;
 
+	for (uint64_t n = rng_below(r, 4); n > 0; n--) {
+		rng_session(r, session);
+		fmt_key_segment(key, sample_slot, session,
+		    (uint32_t)rng_num(r));
+		if (n == 1)
+			fmt_key_merged(key, rng_num(r));
+		fmt_list_add_str(&covered, fmt_str(key));
+	}
+	m.covered = fmt_list_of(&covered);
 	WITH_LIST(l, for (uint64_t n = rng_below(r, 6); n > 0; n--) {
 		fmt_list_add_number(&lb_, at);
 		at += 1 + rng_below(r, 1000);
-	}, fmt_manifest_encode(b, 1, &l, err));
+	}, (m.merged = l, fmt_manifest_encode(b, &m, err)));
+	fmt_list_release(&covered);
 	return rc;
 }
 

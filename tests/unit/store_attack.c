@@ -519,9 +519,9 @@ static void forge_admin_objects(struct scene *sc, struct store *thief,
 	fmt_key_verdict(key, n);
 	sign_and_put(thief, &obj, key, signer);
 	fmt_list_add_number(&l, 1);
-	struct fmt_list list = fmt_list_of(&l);
+	struct fmt_manifest mf = { .epoch = 1, .merged = fmt_list_of(&l) };
 
-	ok(fmt_manifest_encode(&obj, 1, &list, &err));
+	ok(fmt_manifest_encode(&obj, &mf, &err));
 	fmt_list_release(&l);
 	fmt_key_manifest(key, n);
 	sign_and_put(thief, &obj, key, signer);

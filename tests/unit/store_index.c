@@ -261,7 +261,7 @@ static void merged_segments_count_when_a_manifest_lists_them(void **state)
 	struct fmt_segment_head head;
 	struct fmt_segment_layout lay;
 	struct buf obj = BUF_INIT;
-	struct fmt_list list;
+	struct fmt_manifest mf = { .epoch = 1 };
 	struct store_worker *w;
 	struct store_loc loc;
 	struct err err = ERR_INIT;
@@ -287,8 +287,8 @@ static void merged_segments_count_when_a_manifest_lists_them(void **state)
 	reader = reopen(mem);
 	assert_int_equal(store_locate(reader, id, &loc, &err), 1);
 	fmt_list_add_number(&numbers, 5);
-	list = fmt_list_of(&numbers);
-	ok(fmt_manifest_encode(&obj, 1, &list, &err));
+	mf.merged = fmt_list_of(&numbers);
+	ok(fmt_manifest_encode(&obj, &mf, &err));
 	fmt_key_manifest(key, 2);
 	admin_put(st, key, &obj, 1);
 	store_index_stale(reader);
