@@ -207,6 +207,7 @@ int store_snapshot_load(struct store *st, const char *key,
 	CLEANUP(snapshot_free_p) struct store_snapshot *sn = NULL;
 	CLEANUP_FREE uint8_t *obj = NULL;
 	struct fmt_session_name name;
+	const struct store_slot *sl;
 	struct store_epoch *ep;
 	struct fmt_key at;
 	size_t len;
@@ -224,6 +225,10 @@ int store_snapshot_load(struct store *st, const char *key,
 	sn = mem_zalloc(sizeof(*sn), "a snapshot", err);
 	if (sn == NULL)
 		return -1;
+	sl = store_slot_find(st, at.slot, err); /* known: it was verified by it */
+	if (sl == NULL)
+		return -1;
+	sn->slot_rights = sl->rights;
 	memcpy(sn->slot, at.slot, sizeof(sn->slot));
 	memcpy(sn->session, at.session, sizeof(at.session));
 	hex_encode(sn->id, name.random, sizeof(name.random));

@@ -36,6 +36,7 @@ struct store_snapshot {
 	uint8_t slot[STORE_SLOT_LEN];
 	char session[STORE_SESSION_MAX];
 	char id[17];                 /* the 16 hex that people use */
+	unsigned slot_rights;        /* enum store_right, of the slot */
 	bool checkpoint;
 	unsigned flags;              /* enum store_snapshot_flag */
 	enum store_content content;
