@@ -42,17 +42,18 @@ static int list_encode(const struct one_list *x, struct buf *obj,
 
 static void elem_bad(struct fmt_dec *d, void *ctx)
 {
+	static const uint8_t none[FMT_ID_LEN];
 	uint8_t kind = fmt_dec_u8(d, "blob kind");
+	const uint8_t *id = fmt_dec_bytes(d, FMT_ID_LEN, "blob");
 
 	(void)ctx;
-	fmt_dec_check(d, kind >= FMT_DATA && kind <= FMT_STATE, "blob kind",
+	fmt_dec_bytes(d, FMT_PACK_NAME_LEN, "pack");
+	fmt_dec_check(d, kind <= FMT_STATE, "blob kind",
 	    "is none that exists");
-	fmt_dec_bytes(d, FMT_ID_LEN + FMT_PACK_NAME_LEN, "blob");
+	if (!d->bad && kind == FMT_BAD_PACK)
+		fmt_dec_check(d, memcmp(id, none, sizeof(none)) == 0, "blob",
+		    "is named where a whole pack is meant");
 }
-
-static const struct one_list bad = {
-	FMT_BAD, "bad blobs", 1 + FMT_ID_LEN + FMT_PACK_NAME_LEN, elem_bad,
-};
 
 void fmt_list_add_bad(struct fmt_list_buf *l, const struct fmt_bad_entry *e)
 {
@@ -72,17 +73,37 @@ int fmt_bad_next(struct fmt_list *l, struct fmt_bad_entry *ret)
 	return fmt_list_took(l, &r);
 }
 
-int fmt_bad_encode(struct buf *obj, uint32_t epoch, const struct fmt_list *l,
-    struct err *err)
+static int bad_decode(const void *obj, size_t len, size_t tail,
+    struct fmt_bad *ret, struct err *err)
 {
-	return list_encode(&bad, obj, epoch, l, err);
+	struct fmt_dec d = fmt_dec_object(obj, len, FMT_BAD, tail,
+	    &ret->epoch, err);
+
+	ret->flags = fmt_dec_u8(&d, "flags");
+	fmt_dec_check(&d, (ret->flags & ~FMT_BAD_MORE) == 0, "flags",
+	    "are none that exist");
+	ret->blobs = fmt_dec_list(&d, 1 + FMT_ID_LEN + FMT_PACK_NAME_LEN,
+	    elem_bad, NULL, "bad blobs");
+	ret->snapshots = fmt_dec_snapshots(&d, "snapshots");
+	return fmt_dec_end(&d);
 }
 
-int fmt_bad_decode(const void *obj, size_t len, uint32_t *ret_epoch,
-    struct fmt_list *ret, struct err *err)
+int fmt_bad_encode(struct buf *obj, const struct fmt_bad *b, struct err *err)
 {
-	return list_decode(&bad, obj, len, FMT_SIGNED_TAIL, ret_epoch, ret,
-	    err);
+	struct fmt_bad t;
+
+	fmt_header_add(obj, FMT_BAD, b->epoch);
+	buf_u8(obj, b->flags);
+	fmt_add_list(obj, &b->blobs);
+	fmt_add_list(obj, &b->snapshots);
+	return fmt_encoded(obj, "bad blobs",
+	    bad_decode(obj->p, obj->len, 0, &t, err), err);
+}
+
+int fmt_bad_decode(const void *obj, size_t len, struct fmt_bad *ret,
+    struct err *err)
+{
+	return bad_decode(obj, len, FMT_SIGNED_TAIL, ret, err);
 }
 
 /* --- checked ----------------------------------------------------------------*/

@@ -39,6 +39,11 @@ static void elem_snapshot(struct fmt_dec *d, void *ctx)
 	fmt_dec_session(d, t, false, "session of a snapshot");
 }
 
+struct fmt_list fmt_dec_snapshots(struct fmt_dec *d, const char *field)
+{
+	return fmt_dec_list(d, FMT_SLOT_LEN + 1, elem_snapshot, NULL, field);
+}
+
 static int mark_decode(const void *obj, size_t len, size_t tail,
     struct fmt_mark *ret, struct err *err)
 {
@@ -47,8 +52,7 @@ static int mark_decode(const void *obj, size_t len, size_t tail,
 
 	ret->time_ns = fmt_dec_i64(&d, "time");
 	fmt_dec_copy(&d, ret->dead_hash, 32, "dead list's hash");
-	ret->snapshots = fmt_dec_list(&d, FMT_SLOT_LEN + 1, elem_snapshot,
-	    NULL, "snapshots");
+	ret->snapshots = fmt_dec_snapshots(&d, "snapshots");
 	return fmt_dec_end(&d);
 }
 

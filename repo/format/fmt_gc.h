@@ -83,21 +83,31 @@ int fmt_dead_open(const void *obj, size_t len, uint64_t n,
 
 /* --- bad, checked, manifest -----------------------------------------------------------------*/
 
+#define FMT_BAD_PACK 0 /* kind of an entry that means a whole pack */
+enum { FMT_BAD_MORE = 1 }; /* flag: more is damaged than is listed */
+
+struct fmt_bad {
+	uint32_t epoch;
+	uint8_t flags;
+	struct fmt_list blobs;     /* fmt_bad_next */
+	struct fmt_list snapshots; /* fmt_mark_next: those that lost something */
+};
 struct fmt_bad_entry {
-	uint8_t kind;        /* enum fmt_blob_kind */
+	uint8_t kind;        /* enum fmt_blob_kind, or FMT_BAD_PACK: zeros as id */
 	const uint8_t *id;   /* FMT_ID_LEN bytes */
 	const uint8_t *pack; /* FMT_PACK_NAME_LEN bytes; zeros: no copy is known */
 };
 void fmt_list_add_bad(struct fmt_list_buf *l, const struct fmt_bad_entry *e);
 int fmt_bad_next(struct fmt_list *l, struct fmt_bad_entry *ret);
-int fmt_bad_encode(struct buf *obj, uint32_t epoch, const struct fmt_list *l,
+int fmt_bad_encode(struct buf *obj, const struct fmt_bad *b, struct err *err);
+int fmt_bad_decode(const void *obj, size_t len, struct fmt_bad *ret,
     struct err *err);
-int fmt_bad_decode(const void *obj, size_t len, uint32_t *ret_epoch,
-    struct fmt_list *ret, struct err *err);
+
+#define FMT_CHECKED_DAMAGED 0 /* time_ns of a pack in which damage was found */
 
 struct fmt_checked_entry {
 	const uint8_t *pack; /* FMT_PACK_NAME_LEN bytes */
-	int64_t time_ns;
+	int64_t time_ns;     /* last found whole */
 };
 void fmt_list_add_checked(struct fmt_list_buf *l,
     const struct fmt_checked_entry *e);

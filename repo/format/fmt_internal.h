@@ -68,6 +68,8 @@ void fmt_dec_session(struct fmt_dec *d, char dst[FMT_SESSION_MAX],
  */
 struct fmt_list fmt_dec_list(struct fmt_dec *d, size_t min,
     void (*elem)(struct fmt_dec *d, void *ctx), void *ctx, const char *field);
+/* list(slot, session): fmt_mark_next (fmt_gc.c). */
+struct fmt_list fmt_dec_snapshots(struct fmt_dec *d, const char *field);
 /* Elements of exactly `size` bytes, any value. */
 struct fmt_list fmt_dec_list_fixed(struct fmt_dec *d, size_t size,
     const char *field);

@@ -188,9 +188,9 @@ struct store_session *store_session_begin(struct store *st,
 void store_session_abort(struct store_session *s);
 
 /*
- * The parent, or NULL; owned by the session.  Its references may be carried
- * over unread only when *ret_carry is true; else each is asked for by
- * store_present (R3).
+ * The parent, or NULL; owned by the session.  Where *ret_carry is true, R3
+ * allows its references to be carried over unread, but for those that
+ * store_carry refuses; else each is asked for by store_present.
  */
 const struct store_snapshot *store_session_parent(const struct store_session *s,
     bool *ret_carry);
@@ -231,6 +231,21 @@ int store_put(struct store_session *s, struct store_worker *w,
  */
 int store_present(struct store_session *s, const uint8_t id[STORE_ID_LEN],
     struct err *err);
+
+/*
+ * Where R3 allows what a parent refers to (chunk, bundle, catalog leaf, map
+ * page) to be carried over unread: may this be?  Return 0; 1 when it must be
+ * read and stored again, for it is listed as damaged and no copy is known to be
+ * whole; -1.  Cheap while nothing is listed.
+ */
+int store_carry(struct store_session *s, const uint8_t id[STORE_ID_LEN],
+    struct err *err);
+
+/*
+ * True when blobs are known to be damaged: what is carried over without its
+ * ids being seen (pages with what is below them) has to be gone through then.
+ */
+bool store_session_healing(const struct store_session *s);
 
 /*
  * Tell that work goes on: rewrites the session object when 5 minutes have

@@ -1,5 +1,6 @@
 /* Check: every object that is small, then the index, then the packs. */
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,13 +20,40 @@ void store_check_tell(struct check *c, const char *key, const uint8_t *id,
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* Is it suspected because it is listed?  Else a collection may have it. */
+static bool is_listed(const struct check *c, const char *key)
+{
+	struct fmt_key at;
+
+	return fmt_key_parse(key, &at) == 0 &&
+	    store_bad_touches(c->bad, at.name);
+}
+
+void store_check_suspect(struct check *c, const char *key, const uint8_t *id)
+{
+	pthread_mutex_lock(&c->lock);
+	if (is_listed(c, key))
+		c->ret->known++;
+	else
+		c->ret->collected++;
+	if (c->opt->suspect != NULL)
+		c->opt->suspect(c->opt->ctx, key, id);
+	pthread_mutex_unlock(&c->lock);
+}
+
+bool store_check_is_damage(const struct err *why)
+{
+	return why->class == ERR_CORRUPT || why->class == ERR_NOTFOUND ||
+	    why->class == ERR_UNSUPPORTED ||
+	    (why->class == ERR_IO && why->errnum == EIO);
+}
+
 int store_check_judge(struct check *c, const char *key, const struct err *why)
 {
 	const char *what = why->msg;
 	size_t n = strlen(key);
 
-	if (why->class != ERR_CORRUPT && why->class != ERR_NOTFOUND &&
-	    why->class != ERR_UNSUPPORTED)
+	if (!store_check_is_damage(why))
 		return -1;
 	/* Messages often begin with the key, which report is given anyway. */
 	if (strncmp(what, key, n) == 0 && strncmp(what + n, ": ", 2) == 0)
@@ -54,6 +82,7 @@ static int verify_signed(struct store *st, const char *key,
 		struct fmt_note note;
 		struct fmt_mark mark;
 		struct fmt_verdict verdict;
+		struct fmt_bad bad;
 		struct fmt_manifest manifest;
 		struct fmt_list list;
 	} u;
@@ -84,7 +113,7 @@ static int verify_signed(struct store *st, const char *key,
 	case FMT_AT_MANIFEST:
 		return fmt_manifest_decode(obj, len, &u.manifest, err);
 	case FMT_AT_BAD:
-		return fmt_bad_decode(obj, len, NULL, &u.list, err);
+		return fmt_bad_decode(obj, len, &u.bad, err);
 	case FMT_AT_CHECKED:
 		return fmt_checked_decode(obj, len, NULL, &u.list, err);
 	default:
@@ -179,11 +208,13 @@ static int check_prefix(struct check *c, const char *prefix, struct err *err)
 		}
 		if (at.place == FMT_AT_SEGMENT || at.place == FMT_AT_MERGED)
 			continue; /* looked at with all their blocks */
-		if (verify(c, key, &at, &why) != 0 &&
-		    store_check_judge(c, key, &why) != 0) {
+		if (verify(c, key, &at, &why) == 0)
+			continue;
+		r = store_check_judge(c, key, &why);
+		if (r != 0)
 			*err = why;
-			r = -1;
-		}
+		else if (c->mending)
+			buf_add(&c->small, key, strlen(key) + 1);
 	}
 	store_keys_release(&keys);
 	return r;
@@ -225,13 +256,60 @@ static int pack_listed(void *ctx, const char *key,
 	return 0;
 }
 
+/* Does a believed verdict of that generation say to delete?  1, 0 or -1. */
+static int verdict_deletes(struct store *st, const char *key, struct err *err)
+{
+	CLEANUP_FREE uint8_t *obj = NULL;
+	struct err why = ERR_INIT;
+	struct fmt_verdict v;
+	size_t len;
+	int r = backend_get_all(st->be, key, STORE_SMALL_OBJECT, &obj, &len,
+	    &why);
+
+	if (r == 0 && store_admin_signed(st, key, obj, len, FMT_VERDICT,
+	        &why) == 0 && fmt_verdict_decode(obj, len, &v, &why) == 0)
+		return v.what == FMT_DELETE;
+	if (r > 0 || store_check_is_damage(&why))
+		return 0;
+	*err = why;
+	return -1;
+}
+
+int store_check_deletes(struct check *c, struct err *err)
+{
+	struct store_keys keys = { 0 };
+	int r = 0;
+
+	pthread_mutex_lock(&c->lock);
+	if (!c->deletes)
+		r = store_keys_list(c->st->be, "gc/", &keys, err);
+	for (size_t i = keys.n; i > 0 && r == 0 && !c->deletes; i--) {
+		const char *key = store_keys_at(&keys, i - 1);
+		struct fmt_key at;
+
+		if (fmt_key_parse(key, &at) != 0 ||
+		    at.place != FMT_AT_VERDICT)
+			continue;
+		r = verdict_deletes(c->st, key, err);
+		if (r > 0) {
+			c->deletes = true;
+			r = 0;
+		}
+	}
+	pthread_mutex_unlock(&c->lock);
+	store_keys_release(&keys);
+	return r;
+}
+
 /* Give the jobs to the executor and wait for them. */
 static int check_packs(struct check *c, struct err *err)
 {
 	unsigned jobs = c->opt->threads == 0 ? 1 : c->opt->threads;
 
 	/* The index first: a pack that it names was there before. */
-	if (backend_list(c->st->be, "packs/", pack_listed, c, err) != 0)
+	if (backend_list(c->st->be, "packs/", pack_listed, c, err) != 0 ||
+	    store_checked_read(c, err) != 0 ||
+	    store_checked_choose(c, err) != 0)
 		return -1;
 	c->jobs = jobs;
 	for (unsigned i = 0; i < jobs; i++) {
@@ -251,6 +329,43 @@ static int check_packs(struct check *c, struct err *err)
 	return -1;
 }
 
+void store_check_release(struct check *c)
+{
+	store_dead_free(c->dead);
+	store_bad_free(c->bad);
+	store_keys_release(&c->segments);
+	buf_release(&c->found);
+	buf_release(&c->small);
+	free(c->unreadable);
+	free(c->packs);
+	free(c->slots);
+	free(c->refs);
+	pthread_cond_destroy(&c->changed);
+	pthread_mutex_destroy(&c->lock);
+}
+
+void store_check_init(struct check *c)
+{
+	rand_bytes(c->sum_key, sizeof(c->sum_key));
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->changed, NULL);
+}
+
+int store_check_run(struct check *c, struct err *err)
+{
+	c->bad = store_bad_read(c->st, err);
+	/* Snapshots before the index, as every reader. */
+	if (c->bad == NULL || check_objects(c, err) != 0)
+		return -1;
+	c->dead = store_dead_read(c->st, err);
+	if (c->dead == NULL || store_check_index(c, err) != 0)
+		return -1;
+	if (check_packs(c, err) != 0)
+		return -1;
+	return buf_check(&c->found, "what is damaged", err) != 0 ||
+	    buf_check(&c->small, "what is damaged", err) != 0 ? -1 : 0;
+}
+
 int store_check(struct store *st, const struct store_check_options *opt,
     void (*report)(void *ctx, const char *key, const uint8_t *id,
         const char *what),
@@ -260,24 +375,17 @@ int store_check(struct store *st, const struct store_check_options *opt,
 		.st = st, .opt = opt, .report = report, .report_ctx = ctx,
 		.ret = ret,
 	};
-	int r = -1;
+	struct err why = ERR_INIT;
+	int r;
 
 	*ret = (struct store_check_result){ 0 };
-	rand_bytes(c.sum_key, sizeof(c.sum_key));
-	pthread_mutex_init(&c.lock, NULL);
-	pthread_cond_init(&c.changed, NULL);
-	/* Snapshots before the index, as every reader. */
-	if (check_objects(&c, err) == 0) {
-		c.dead = store_dead_read(st, err);
-		if (c.dead != NULL && store_check_index(&c, err) == 0)
-			r = check_packs(&c, err);
-	}
-	store_dead_free(c.dead);
-	store_keys_release(&c.segments);
-	free(c.packs);
-	free(c.slots);
-	free(c.refs);
-	pthread_cond_destroy(&c.changed);
-	pthread_mutex_destroy(&c.lock);
+	store_check_init(&c);
+	r = store_check_run(&c, err);
+	/* What was found whole before it was stopped is worth knowing, too. */
+	if (opt->record && (st->info.rights & STORE_ADMIN) &&
+	    store_checked_write(&c, &why) != 0)
+		log_msg(LOG_WARN, "when packs were verified cannot be written "
+		    "down: %s", why.msg);
+	store_check_release(&c);
 	return r;
 }

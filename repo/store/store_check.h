@@ -6,10 +6,25 @@
 /* Looking at all that is stored. */
 
 struct store_check_options {
-	unsigned read_percent; /* of the packs' bytes to read and verify, 0-100 */
+	/*
+	 * Of the packs' bytes to read and verify, 0-100.  With the admin right
+	 * those whose last time is longest ago; else they are drawn by lot.
+	 */
+	unsigned read_percent;
+	/*
+	 * Write down which packs were found whole and when (needs admin;
+	 * what cannot be written is logged).
+	 */
+	bool record;
+	/*
+	 * What is no damage by itself, but has to be read before it is relied
+	 * on: a copy that is listed as damaged, a pack that the index names and
+	 * a collection may have removed (id NULL).  May be NULL.
+	 */
+	void (*suspect)(void *ctx, const char *key, const uint8_t *id);
 	bool (*cancelled)(void *ctx);  /* NULL: never */
 	void (*progress)(void *ctx, uint64_t done, uint64_t total); /* packs */
-	void *ctx;             /* of cancelled and progress */
+	void *ctx;             /* of the above */
 	unsigned threads;      /* jobs given to executor; 0: 1 */
 	struct store_executor executor; /* submit NULL: in the caller's thread */
 };
@@ -19,6 +34,9 @@ struct store_check_result {
 	uint64_t packs_read, bytes_read;
 	uint64_t damaged;   /* objects and blobs told to report */
 	uint64_t unindexed; /* packs that no segment names (space, no loss) */
+	uint64_t known;     /* damaged copies and packs that are listed as such */
+	uint64_t collected; /* packs that are gone and the index still names */
+	uint64_t recorded;  /* packs whose time was written down */
 };
 
 /*
@@ -26,8 +44,8 @@ struct store_check_result {
  * packs (there, of the right size, directory equal to the index; with
  * read_percent every blob opened or, without the read right, checksummed),
  * snapshots.  Each damage is told to report with the object's key (and the
- * blob's id, or NULL).  report and progress are called by one thread at a
- * time.  Each job holds a worker, the longest blob and 2 MiB.  Return 0 when
+ * blob's id, or NULL), but for what a repair has listed.  report, suspect and
+ * progress are called by one thread at a time.  Each job holds a worker, the longest blob and 2 MiB.  Return 0 when
  * the look was complete, whatever it found; -1 when it could not be.
  */
 int store_check(struct store *st, const struct store_check_options *opt,

@@ -77,6 +77,15 @@ struct check_pack *store_check_pack(struct check *c,
 	return &c->packs[c->slots[i] - 1];
 }
 
+struct check_pack *store_check_find(struct check *c,
+    const uint8_t name[FMT_PACK_NAME_LEN])
+{
+	uint32_t i = c->nslots == 0 ? 0 : pack_slot(c, name);
+
+	return c->nslots == 0 || c->slots[i] == 0 ? NULL :
+	    &c->packs[c->slots[i] - 1];
+}
+
 static int ref_add(struct check *c, const struct fmt_pack_record *rec,
     uint32_t segment, struct err *err)
 {
@@ -205,8 +214,10 @@ static int check_segment(struct check *c, size_t number, struct err *err)
 	c->ret->segments++;
 	if (r == 0)
 		return 0;
-	if (store_check_judge(c, key, &why) == 0)
+	if (store_check_judge(c, key, &why) == 0) {
+		c->unreadable[number] = 1;
 		return 0;
+	}
 	*err = why;
 	return -1;
 }
@@ -228,6 +239,13 @@ static int check_listed(struct check *c, struct err *err)
 
 	c->ret->segments = 0;
 	c->nrefs = 0;
+	free(c->unreadable);
+	c->unreadable = NULL;
+	if (r == 0) {
+		c->unreadable = mem_zalloc(c->segments.n + 1, "the segments",
+		    err);
+		r = c->unreadable == NULL ? -1 : 0;
+	}
 	for (size_t i = 0; i < c->segments.n && r == 0; i++) {
 		if (!store_manifest_counts(&m, store_keys_at(&c->segments, i)))
 			continue;

@@ -24,85 +24,32 @@ struct job {
 
 /* The pack that is looked at. */
 struct look {
-	char key[FMT_KEY_MAX];
-	const struct check_pack *p;
-	uint8_t head_bytes[FMT_PACK_HEAD_MAX];
-	struct fmt_pack_head head;
-	size_t head_len;
-	struct store_epoch *epoch;
-	const struct store_slot *slot;
-	struct fmt_pack_layout lay;
-	const uint8_t *entries;
-	uint32_t count;
+	struct store_look o;
+	struct check_pack *p;
+	uint8_t *hurt;        /* a bit for each MiB where that explains its sum */
 };
 
 static int look_read(struct job *j, const struct look *l, uint64_t off,
     void *dst, size_t len, struct err *err)
 {
-	int r = backend_get(j->c->st->be, l->key, off, dst, len, err);
+	int r = backend_get(j->c->st->be, l->o.key, off, dst, len, err);
 
 	return r > 0 ? err_set(err, ERR_NOTFOUND, "is missing") : r;
-}
-
-/* Head, footer and directory. */
-static int look_directory(struct job *j, struct look *l, struct err *err)
-{
-	struct store *st = j->c->st;
-	size_t n = l->p->size < sizeof(l->head_bytes) ? l->p->size :
-	    sizeof(l->head_bytes);
-	uint8_t footer[FMT_FOOTER_LEN];
-	uint8_t *sealed;
-	int r;
-
-	if (n == 0 || l->p->size < FMT_PACK_HEAD_MIN + FMT_FOOTER_LEN)
-		return err_set(err, ERR_CORRUPT, "is too small for a pack");
-	if (look_read(j, l, 0, l->head_bytes, n, err) != 0 ||
-	    fmt_pack_head_decode(l->head_bytes, n, &l->head, err) != 0 ||
-	    look_read(j, l, l->p->size - sizeof(footer), footer,
-	        sizeof(footer), err) != 0)
-		return -1;
-	l->head_len = FMT_PACK_HEAD_MIN + l->head.sealed_len;
-	l->epoch = store_epoch_find(st, l->head.epoch, err);
-	if (l->epoch == NULL || fmt_footer_open(l->key, l->head_bytes, footer,
-	        l->p->size, l->epoch->sec->k.footer, &l->lay, err) != 0)
-		return -1;
-	l->slot = store_slot_find(st, l->head.slot, err);
-	if (l->slot == NULL)
-		return -1;
-	sealed = malloc(l->lay.dir_len + 1);
-	if (sealed == NULL)
-		return err_nomem(err, "a pack's directory");
-	r = look_read(j, l, l->lay.dir_off, sealed, l->lay.dir_len, err);
-	if (r == 0)
-		r = fmt_dir_open(l->key, st->info.repository, l->head_bytes,
-		    l->head_len, l->lay.dir_off, sealed, l->lay.dir_len,
-		    l->slot->sign_pub, l->epoch->sec->k.directory, &j->dir,
-		    &l->entries, &l->count, err);
-	free(sealed);
-	return r;
 }
 
 /* Does each segment say of this pack what its directory says? */
 static void look_compare(struct job *j, const struct look *l)
 {
 	struct check *c = j->c;
-	struct fmt_pack_record rec = {
-		.size = (uint32_t)l->p->size, .epoch = l->head.epoch,
-		.blob_kind = l->head.blob_kind,
-		.key_method = l->head.key_method,
-		.sealed_key = l->head.sealed_key,
-		.sealed_len = l->head.sealed_len,
-	};
+	struct fmt_pack_record rec = store_look_record(&l->o, l->p->name);
 	struct fmt_dir_entry e;
 	uint8_t said[8];
 	uint64_t sum;
 
-	memcpy(rec.name, l->p->name, sizeof(rec.name));
-	memcpy(rec.slot, l->head.slot, sizeof(rec.slot));
 	store_record_said(&rec, said);
 	sum = le64_get(said);
-	for (uint32_t i = 0; i < l->count; i++) {
-		fmt_dir_entry_get(l->entries + (size_t)i * FMT_DIR_ENTRY_LEN,
+	for (uint32_t i = 0; i < l->o.count; i++) {
+		fmt_dir_entry_get(l->o.entries + (size_t)i * FMT_DIR_ENTRY_LEN,
 		    &e);
 		sum += store_check_sum(c, e.id, i, e.offset, e.sealed_len,
 		    e.plain_len);
@@ -110,11 +57,13 @@ static void look_compare(struct job *j, const struct look *l)
 	for (uint32_t i = 0; i < l->p->nrefs; i++) {
 		const struct check_ref *r = &c->refs[l->p->first_ref + i];
 
-		if (r->count == l->count && r->sum == sum)
+		if (r->count == l->o.count && r->sum == sum) {
+			l->p->flags |= CHECK_NAMED;
 			continue;
+		}
 		store_check_tell(c, store_keys_at(&c->segments, r->segment),
 		    NULL, "says something else of a pack than its directory");
-		store_check_tell(c, l->key, NULL,
+		store_check_tell(c, l->o.key, NULL,
 		    "its directory is not what the index says");
 	}
 }
@@ -127,16 +76,16 @@ static int job_prepare(struct job *j, const struct look *l, struct err *err)
 	struct store *st = j->c->st;
 	size_t most = PLAIN_MIN;
 	const char *domain = NULL;
-	bool foreign = strcmp(l->slot->domain, st->info.domain) != 0;
+	bool foreign = strcmp(l->o.slot->domain, st->info.domain) != 0;
 
 	if (st->info.stream.max > most)
 		most = st->info.stream.max;
 	if (st->info.block.max > most)
 		most = st->info.block.max;
-	for (uint32_t i = 0; i < l->count; i++) {
+	for (uint32_t i = 0; i < l->o.count; i++) {
 		struct fmt_dir_entry e;
 
-		fmt_dir_entry_get(l->entries + (size_t)i * FMT_DIR_ENTRY_LEN,
+		fmt_dir_entry_get(l->o.entries + (size_t)i * FMT_DIR_ENTRY_LEN,
 		    &e);
 		if (e.plain_len > most)
 			most = e.plain_len;
@@ -152,7 +101,7 @@ static int job_prepare(struct job *j, const struct look *l, struct err *err)
 	free(j->plain);
 	free(j->window);
 	if (foreign && st->own->has_family)
-		domain = l->slot->domain;
+		domain = l->o.slot->domain;
 	j->window_cap = most + FMT_BLOB_EXTRA + PIECE;
 	j->plain = malloc(most);
 	j->window = malloc(j->window_cap);
@@ -170,31 +119,70 @@ static int job_prepare(struct job *j, const struct look *l, struct err *err)
 static int look_key(const struct look *l, uint8_t key[STORE_KEY_LEN],
     struct err *err)
 {
-	const struct store_epoch_secret *sec = l->epoch->sec;
+	const struct store_epoch_secret *sec = l->o.epoch->sec;
 
-	if (l->head.key_method == FMT_KEY_BOX && !sec->has_content)
+	if (l->o.head.key_method == FMT_KEY_BOX && !sec->has_content)
 		return 1;
-	return fmt_pack_key_open(l->key, &l->head, sec->has_content ?
+	return fmt_pack_key_open(l->o.key, &l->o.head, sec->has_content ?
 	    sec->content : NULL, sec->k.pack, key, err);
 }
 
-/* Open the blobs from *at on that are whole in the window. */
-static void look_blobs(struct job *j, const struct look *l,
-    const uint8_t *key, uint64_t window_off, size_t window_len, uint32_t *at)
+/* Its bytes explain that the sums of these MiB are wrong. */
+static void look_hurt(struct look *l, const struct fmt_dir_entry *e)
 {
-	while (*at < l->count) {
+	uint64_t last = ((uint64_t)e->offset + e->sealed_len - 1) >> 20;
+
+	for (uint64_t i = e->offset >> 20; e->sealed_len > 0 && i <= last &&
+	    i < l->o.lay.nsums; i++)
+		l->hurt[i / 8] |= (uint8_t)(1 << i % 8);
+}
+
+/* A blob that cannot be opened: told, unless it is listed. */
+static void look_bad_blob(struct job *j, struct look *l,
+    const struct fmt_dir_entry *e, const struct err *why)
+{
+	struct check *c = j->c;
+	struct fmt_bad_entry x = { l->o.head.blob_kind, e->id, l->p->name };
+	struct fmt_list_buf add = FMT_LIST_BUF_INIT;
+
+	look_hurt(l, e);
+	l->p->flags |= CHECK_BAD;
+	if (store_bad_copy(c->bad, e->id, l->p->name))
+		store_check_suspect(c, l->o.key, e->id);
+	else
+		store_check_tell(c, l->o.key, e->id, why->msg);
+	if (!c->mending)
+		return;
+	fmt_list_add_bad(&add, &x);
+	pthread_mutex_lock(&c->lock);
+	if (c->nfound < STORE_BAD_MAX)
+		buf_add(&c->found, add.b.p, add.b.len);
+	c->nfound++;
+	pthread_mutex_unlock(&c->lock);
+	fmt_list_release(&add);
+}
+
+/* Open the blobs from *at on that are whole in the window. */
+static void look_blobs(struct job *j, struct look *l, const uint8_t *key,
+    uint64_t window_off, size_t window_len, uint32_t *at)
+{
+	while (*at < l->o.count) {
 		struct fmt_dir_entry e;
 		struct err why = ERR_INIT;
 
-		fmt_dir_entry_get(l->entries + (size_t)*at * FMT_DIR_ENTRY_LEN,
-		    &e);
+		fmt_dir_entry_get(l->o.entries + (size_t)*at *
+		    FMT_DIR_ENTRY_LEN, &e);
 		if (e.offset + e.sealed_len > window_off + window_len)
 			return;
-		if (key != NULL && store_blob_open_with(j->c->st, j->w,
-		        (enum store_kind)l->head.blob_kind, e.id, *at, key,
+		if (key == NULL) {
+			if (store_bad_copy(j->c->bad, e.id, l->p->name))
+				look_hurt(l, &e);
+		} else if (store_blob_open_with(j->c->st, j->w,
+		        (enum store_kind)l->o.head.blob_kind, e.id, *at, key,
 		        j->window + (e.offset - window_off), e.sealed_len,
-		        j->plain, e.plain_len, &why) != 0)
-			store_check_tell(j->c, l->key, e.id, why.msg);
+		        j->plain, e.plain_len, &why) != 0) {
+			look_bad_blob(j, l, &e, &why);
+		}
 		(*at)++;
 	}
 }
@@ -208,26 +196,28 @@ static int look_sums(struct job *j, const struct look *l,
 
 	if (want == NULL)
 		return err_nomem(err, "checksums");
-	if (look_read(j, l, l->lay.sums_off, want, sums->out.len, err) != 0) {
+	if (look_read(j, l, l->o.lay.sums_off, want, sums->out.len, err) != 0) {
 		free(want);
 		return -1;
 	}
-	for (size_t i = 0; i + 8 <= sums->out.len; i += 8) {
-		if (memcmp(want + i, sums->out.p + i, 8) == 0)
+	for (size_t i = 0; i < sums->out.len / 8; i++) {
+		if (memcmp(want + i * 8, sums->out.p + i * 8, 8) == 0 ||
+		    (l->hurt[i / 8] & 1 << i % 8))
 			continue;
 		snprintf(what, sizeof(what),
-		    "its bytes from %zu MiB on have another checksum", i / 8);
-		store_check_tell(j->c, l->key, NULL, what);
+		    "its bytes from %zu MiB on have another checksum", i);
+		store_check_tell(j->c, l->o.key, NULL, what);
+		l->p->flags |= CHECK_BROKEN;
 	}
 	free(want);
 	return 0;
 }
 
 /* Stream the pack through checksums and, with a key, open every blob. */
-static int look_content(struct job *j, const struct look *l,
-    const uint8_t *key, struct err *err)
+static int look_content(struct job *j, struct look *l, const uint8_t *key,
+    struct err *err)
 {
-	uint64_t end = l->lay.sums_off, at = 0, window_off = 0;
+	uint64_t end = l->o.lay.sums_off, at = 0, window_off = 0;
 	struct fmt_sums sums;
 	size_t len = 0;
 	uint32_t blob = 0;
@@ -250,8 +240,8 @@ static int look_content(struct job *j, const struct look *l,
 		len += n;
 		at += n;
 		look_blobs(j, l, key, window_off, len, &blob);
-		if (blob < l->count) {
-			fmt_dir_entry_get(l->entries +
+		if (blob < l->o.count) {
+			fmt_dir_entry_get(l->o.entries +
 			    (size_t)blob * FMT_DIR_ENTRY_LEN, &e);
 			if (e.offset < keep)
 				keep = e.offset;
@@ -261,7 +251,7 @@ static int look_content(struct job *j, const struct look *l,
 		window_off = keep;
 	}
 	if (r == 0)
-		r = fmt_sums_end(&sums, l->lay.nsums, err);
+		r = fmt_sums_end(&sums, l->o.lay.nsums, err);
 	if (r == 0)
 		r = look_sums(j, l, &sums, err);
 	fmt_sums_release(&sums);
@@ -270,29 +260,56 @@ static int look_content(struct job *j, const struct look *l,
 
 /* --- one pack ------------------------------------------------------------------------*/
 
-static bool chosen(const struct check *c, const struct check_pack *p)
+/*
+ * A pack that the index names but that is not there.  Of what a collection
+ * removed entries stay until the index is merged, long after its list of them
+ * is gone; so then it is a damage only when something needs it.
+ */
+static int look_missing(struct job *j, const struct look *l, struct err *err)
 {
-	uint8_t m[FMT_PACK_NAME_LEN];
-
-	memcpy(m, p->name, sizeof(m));
-	return crypto_siphash(c->sum_key, m, sizeof(m)) % 100 <
-	    c->opt->read_percent;
-}
-
-/* A pack that the index names but that is not there. */
-static void look_missing(struct job *j, const struct look *l)
-{
+	struct check *c = j->c;
 	char what[96];
 	uint32_t most = 0;
 
-	/* Entries of what a collection removed go when the index is merged. */
-	if (store_dead_has(j->c->dead, l->p->name, 0))
-		return;
+	if (store_dead_has(c->dead, l->p->name, 0))
+		return 0;
+	if (store_check_deletes(c, err) != 0)
+		return -1;
+	if (c->deletes || store_bad_pack(c->bad, l->p->name)) {
+		store_check_suspect(c, l->o.key, NULL);
+		return 0;
+	}
+	l->p->flags |= CHECK_BROKEN;
 	for (uint32_t i = 0; i < l->p->nrefs; i++)
-		if (j->c->refs[l->p->first_ref + i].count > most)
-			most = j->c->refs[l->p->first_ref + i].count;
+		if (c->refs[l->p->first_ref + i].count > most)
+			most = c->refs[l->p->first_ref + i].count;
 	snprintf(what, sizeof(what), "is missing (%u blobs)", most);
-	store_check_tell(j->c, l->key, NULL, what);
+	store_check_tell(c, l->o.key, NULL, what);
+	return 0;
+}
+
+/* Head, footer and directory; what the index says of it. */
+static int look_structure(struct job *j, struct look *l, struct err *err)
+{
+	struct check *c = j->c;
+
+	if (store_look_open(c->st, l->p->name, l->p->size, &j->dir, &l->o,
+	        err) != 0) {
+		for (uint32_t i = 0; i < l->p->nrefs; i++)
+			if (store_check_is_damage(err) &&
+			    c->refs[l->p->first_ref + i].size != l->p->size)
+				return err_set(err, ERR_CORRUPT, "has %" PRIu64
+				    " bytes, not %u as the index says",
+				    l->p->size,
+				    c->refs[l->p->first_ref + i].size);
+		return -1;
+	}
+	l->p->flags |= CHECK_DIRECTORY;
+	look_compare(j, l);
+	pthread_mutex_lock(&c->lock);
+	c->ret->blobs += l->o.count;
+	pthread_mutex_unlock(&c->lock);
+	return 0;
 }
 
 static int look_at(struct job *j, struct look *l, struct err *err)
@@ -301,24 +318,20 @@ static int look_at(struct job *j, struct look *l, struct err *err)
 	uint8_t key[STORE_KEY_LEN];
 	int r;
 
-	for (uint32_t i = 0; i < l->p->nrefs; i++)
-		if (c->refs[l->p->first_ref + i].size != l->p->size)
-			return err_set(err, ERR_CORRUPT, "has %" PRIu64
-			    " bytes, not %u as the index says", l->p->size,
-			    c->refs[l->p->first_ref + i].size);
-	if (look_directory(j, l, err) != 0)
+	if (look_structure(j, l, err) != 0)
 		return -1;
-	look_compare(j, l);
-	pthread_mutex_lock(&c->lock);
-	c->ret->blobs += l->count;
-	pthread_mutex_unlock(&c->lock);
-	if (!chosen(c, l->p))
+	if (!(l->p->flags & CHECK_CHOSEN))
 		return 0;
+	l->hurt = mem_zalloc(l->o.lay.nsums / 8 + 1, "checksums", err);
+	if (l->hurt == NULL)
+		return -1;
 	r = look_key(l, key, err);
 	if (r < 0 || job_prepare(j, l, err) != 0)
 		return -1;
 	r = look_content(j, l, r == 0 ? key : NULL, err);
 	mem_wipe(key, sizeof(key));
+	if (r == 0 && !(l->p->flags & (CHECK_BAD | CHECK_BROKEN)))
+		l->p->flags |= CHECK_WHOLE;
 	pthread_mutex_lock(&c->lock);
 	c->ret->packs_read++;
 	c->ret->bytes_read += l->p->size;
@@ -327,9 +340,9 @@ static int look_at(struct job *j, struct look *l, struct err *err)
 }
 
 /* The next pack to look at, or NULL when all are taken or it is over. */
-static const struct check_pack *take(struct check *c)
+static struct check_pack *take(struct check *c)
 {
-	const struct check_pack *p = NULL;
+	struct check_pack *p = NULL;
 	struct err err = ERR_INIT;
 	bool stop = store_check_cancelled(c, &err) != 0;
 
@@ -353,27 +366,51 @@ static void look_done(struct check *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* One pack: 0, also when it is damaged, which was told; -1. */
+static int look_pack(struct job *j, struct look *l, struct err *err)
+{
+	struct check *c = j->c;
+
+	fmt_key_pack(l->o.key, l->p->name);
+	if (l->p->size == 0)
+		return look_missing(j, l, err);
+	if (store_bad_pack(c->bad, l->p->name)) {
+		l->p->flags |= CHECK_LISTED;
+		store_check_suspect(c, l->o.key, NULL);
+		/* It may have been brought back: a repair looks again. */
+		if (!c->mending)
+			return 0;
+	}
+	if (look_at(j, l, err) == 0)
+		return 0;
+	if (!store_check_is_damage(err))
+		return -1;
+	if (err->class == ERR_NOTFOUND)
+		return look_missing(j, l, err); /* it went while we looked */
+	l->p->flags |= CHECK_BROKEN;
+	if (l->p->flags & CHECK_LISTED)
+		return 0;
+	return store_check_judge(c, l->o.key, err);
+}
+
 void store_check_packs(void *arg)
 {
 	struct job j = { .c = arg };
 	struct check *c = arg;
-	const struct check_pack *p;
+	struct check_pack *p;
 
 	while ((p = take(c)) != NULL) {
 		struct look l = { .p = p };
 		struct err why = ERR_INIT;
 
-		fmt_key_pack(l.key, p->name);
-		if (p->size == 0)
-			look_missing(&j, &l);
-		else if (look_at(&j, &l, &why) != 0 &&
-		    store_check_judge(c, l.key, &why) != 0) {
+		if (look_pack(&j, &l, &why) != 0) {
 			pthread_mutex_lock(&c->lock);
 			if (!c->failed)
 				c->why = why;
 			c->failed = true;
 			pthread_mutex_unlock(&c->lock);
 		}
+		free(l.hurt);
 		look_done(c);
 	}
 	store_worker_free(j.w);

@@ -1,5 +1,6 @@
 /* Reading blobs: where copies are, opening them, trying every one. */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/log.h"
 #include "repo/base/mem.h"
+#include "repo/store/store_bad_internal.h"
 #include "repo/store/store_internal.h"
 
 size_t store_worker_memory(enum zip_level level, size_t max_plain)
@@ -85,17 +87,30 @@ void store_worker_free(struct store_worker *w)
 
 /* --- where -------------------------------------------------------------------------*/
 
-/* The first copy in the index as it is known: 0, 1, -1. */
+/*
+ * The first copy in the index as it is known, of those that are not listed as
+ * damaged if there is one: 0, 1, -1.
+ */
 static int locate_known(struct store *st, const uint8_t id[STORE_ID_LEN],
     struct store_loc *ret_loc, struct err *err)
 {
 	struct store_lookup lk;
+	struct store_loc loc;
+	bool any = false;
 	int r;
 
 	store_lookup_begin(st, &lk, id, UINT32_MAX, false);
-	r = store_lookup_next(st, &lk, ret_loc, err);
+	while ((r = store_lookup_next(st, &lk, &loc, err)) == 0) {
+		bool bad = store_bad_loc(st, id, &loc);
+
+		if (!bad || !any)
+			*ret_loc = loc;
+		any = true;
+		if (!bad)
+			break;
+	}
 	store_lookup_end(st, &lk);
-	return r;
+	return r == 1 && any ? 0 : r;
 }
 
 /* No segment names the id; when one could not be read, that is told. */
@@ -319,8 +334,7 @@ int store_blob_open(struct store *st, struct store_worker *w,
 	return err_wrap(err, "%s: blob %.16s", pack, hex);
 }
 
-/* Read and open one copy. */
-static int get_copy(struct store *st, struct store_worker *w,
+int store_get_copy(struct store *st, struct store_worker *w,
     enum store_kind kind, const uint8_t id[STORE_ID_LEN],
     const struct store_loc *loc, struct buf *ret_data, struct err *err)
 {
@@ -340,30 +354,55 @@ static int get_copy(struct store *st, struct store_worker *w,
 	return 0;
 }
 
-/* Try every copy that the index knows: 0, 1 when there is none, -1. */
-static int get_known(struct store *st, struct store_worker *w,
-    enum store_kind kind, const uint8_t id[STORE_ID_LEN],
-    struct buf *ret_data, struct err *err)
+/* Does the failure tell of this copy alone, so that another is tried? */
+static bool copy_failed(const struct err *err)
 {
-	struct err first = ERR_INIT;
+	return err->class == ERR_CORRUPT || err->class == ERR_NOTFOUND ||
+	    (err->class == ERR_IO && err->errnum == EIO);
+}
+
+/*
+ * Try the copies that the index knows, those listed as damaged (or the others
+ * only): 0, 1 when none was good (the first failure is in first), -1.
+ */
+static int get_copies(struct store *st, struct store_worker *w,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN], bool listed,
+    struct buf *ret_data, struct err *first, struct err *err)
+{
 	struct store_lookup lk;
 	struct store_loc loc;
 	int r;
 
 	store_lookup_begin(st, &lk, id, w->hint, false);
 	while ((r = store_lookup_next(st, &lk, &loc, err)) == 0) {
-		r = get_copy(st, w, kind, id, &loc, ret_data, err);
+		if (store_bad_loc(st, id, &loc) != listed)
+			continue;
+		r = store_get_copy(st, w, kind, id, &loc, ret_data, err);
 		if (r == 0) {
 			w->hint = lk.seg->number;
 			break;
 		}
-		if (err->class != ERR_CORRUPT && err->class != ERR_NOTFOUND)
+		if (!copy_failed(err))
 			break;
 		log_msg(LOG_WARN, "a copy cannot be used: %s", err->msg);
-		if (first.class == ERR_NONE)
-			first = *err;
+		if (first->class == ERR_NONE)
+			*first = *err;
 	}
 	store_lookup_end(st, &lk);
+	return r;
+}
+
+/* Try every copy that the index knows: 0, 1 when there is none, -1. */
+static int get_known(struct store *st, struct store_worker *w,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN],
+    struct buf *ret_data, struct err *err)
+{
+	struct err first = ERR_INIT;
+	int r = get_copies(st, w, kind, id, false, ret_data, &first, err);
+
+	/* What was found damaged before is tried last. */
+	if (r == 1 && store_bad_any(st->bad))
+		r = get_copies(st, w, kind, id, true, ret_data, &first, err);
 	if (r == 1 && first.class != ERR_NONE) {
 		*err = first;
 		return -1;
@@ -379,8 +418,7 @@ int store_get(struct store *st, struct store_worker *w, enum store_kind kind,
 	if (store_index_refresh(st, STORE_ANY_AGE, err) != 0)
 		return -1;
 	r = get_known(st, w, kind, id, ret_data, err);
-	if (r == 0 || (r < 0 && err->class != ERR_NOTFOUND &&
-	        err->class != ERR_CORRUPT))
+	if (r == 0 || (r < 0 && !copy_failed(err)))
 		return r;
 	/* It may have been moved since the index was listed. */
 	if (store_index_refresh(st, STORE_FRESH_NS, err) != 0)

@@ -6,6 +6,7 @@
 #include "repo/base/clock.h"
 #include "repo/base/log.h"
 #include "repo/base/mem.h"
+#include "repo/store/store_bad_internal.h"
 #include "repo/store/store_internal.h"
 
 /* A segment that is listed and not there every time is somebody's mistake. */
@@ -218,8 +219,8 @@ static int index_ignore(struct store *st, const char *key, struct err *err)
 }
 
 /*
- * Make a new list without what was gone, and without what others stand for
- * as m says.
+ * Make a new list without what was gone, and what m (when it is given) says
+ * others stand for.
  */
 static int index_retire(struct store *st, const struct store_manifest *m,
     struct err *err)
@@ -406,6 +407,12 @@ int store_index_refresh(struct store *st, int64_t fresh_ns, struct err *err)
 	if (stale) {
 		int64_t begun = clock_mono_ns();
 
+		if (st->bad == NULL)
+			st->bad = store_bad_read(st, err);
+		if (st->bad == NULL) {
+			pthread_mutex_unlock(&ix->refreshing);
+			return -1;
+		}
 		/* What had gone has been merged: list once more. */
 		r = 1;
 		for (int i = 0; i < REFRESH_MAX && r > 0; i++)

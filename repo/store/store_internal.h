@@ -152,6 +152,12 @@ struct store_new_key {
 int store_key_create(struct backend *be, struct store_new_key *nk,
     struct err *err);
 
+/*
+ * Does the store create atomically?  Asked by racing puts, where it is not a
+ * local directory (R12).  Return 0, 1 when it does not, -1.  (store_init.c)
+ */
+int store_probe(struct backend *be, struct err *err);
+
 /* --- snapshots (store_snapshot.c) ------------------------------------------------------*/
 
 /*
@@ -200,6 +206,8 @@ bool store_dead_has(const struct store_dead *d,
 bool store_dead_may_carry(const struct store_dead *d,
     const uint8_t slot[STORE_SLOT_LEN], const char *session);
 
+struct store_bad; /* store_bad_internal.h */
+
 /* --- the store ------------------------------------------------------------------------------*/
 
 struct store {
@@ -217,6 +225,7 @@ struct store {
 	struct store_cache *cache;
 	struct store_packtab *packs;
 	struct store_index ix;
+	struct store_bad *bad;     /* read with the index first; then constant */
 };
 
 struct store_worker {
@@ -235,6 +244,13 @@ struct store_worker {
 /* Open a pack's data key by its record. */
 int store_pack_open_key(struct store *st, uint32_t pack,
     uint8_t ret_key[STORE_KEY_LEN], struct err *err);
+/*
+ * Read and open the copy at loc; the bytes replace what ret_data holds.  0 or
+ * -1, CORRUPT or NOTFOUND when it is this copy that is at fault.
+ */
+int store_get_copy(struct store *st, struct store_worker *w,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN],
+    const struct store_loc *loc, struct buf *ret_data, struct err *err);
 /* Open one blob with the data key given; as store_blob_open. */
 int store_blob_open_with(struct store *st, struct store_worker *w,
     enum store_kind kind, const uint8_t id[STORE_ID_LEN], uint32_t ordinal,

@@ -8,6 +8,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/log.h"
 #include "repo/base/mem.h"
+#include "repo/store/store_bad_internal.h"
 #include "repo/store/store_internal.h"
 
 /*
@@ -213,6 +214,7 @@ void store_close(struct store *st)
 	if (st == NULL)
 		return;
 	store_index_release(st);
+	store_bad_free(st->bad);
 	store_cache_free(st->cache);
 	store_packtab_free(st->packs);
 	store_slots_free(st);

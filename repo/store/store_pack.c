@@ -71,7 +71,7 @@ static struct store_pack_buf *pack_take_buffer(struct store_session *s,
 	return NULL;
 }
 
-static int pack_remember(struct store_session *s, struct store_pack *p,
+int store_pack_remember(struct store_session *s, struct store_pack *p,
     struct err *err)
 {
 	if (s->npacks == s->cappacks) {
@@ -98,7 +98,7 @@ static struct store_pack *pack_open(struct store_session *s,
 	if (b == NULL)
 		return NULL;
 	p = mem_zalloc(sizeof(*p), "a pack", err);
-	if (p == NULL || pack_remember(s, p, err) != 0) {
+	if (p == NULL || store_pack_remember(s, p, err) != 0) {
 		b->taken = false;
 		store_pack_free(p);
 		return NULL;

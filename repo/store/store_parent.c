@@ -5,6 +5,7 @@
 
 #include "repo/base/bytes.h"
 #include "repo/base/log.h"
+#include "repo/store/store_bad_internal.h"
 #include "repo/store/store_session_internal.h"
 
 /* The session's name in a snapshot's key. */
@@ -174,8 +175,9 @@ static int choose_rest(struct store_session *s, const struct store_keys *keys,
 		}
 	}
 	if (s->rest != NULL)
-		s->rest_carry = store_dead_may_carry(s->dead, s->rest->slot,
-		    s->rest->session);
+		s->rest_carry = !store_bad_more(s->bad) &&
+		    store_dead_may_carry(s->dead, s->rest->slot,
+		        s->rest->session);
 	return r < 0 ? -1 : 0;
 }
 
@@ -205,7 +207,8 @@ int store_parent_choose(struct store_session *s, const char *spec,
 		r = choose_rest(s, &keys, rest, err);
 	store_keys_release(&keys);
 	if (r == 0 && s->parent != NULL)
-		s->carry = store_dead_may_carry(s->dead, s->parent->slot,
-		    s->parent->session);
+		s->carry = !store_bad_more(s->bad) &&
+		    store_dead_may_carry(s->dead, s->parent->slot,
+		        s->parent->session);
 	return r;
 }

@@ -5,6 +5,7 @@
 
 #include "repo/base/log.h"
 #include "repo/base/mem.h"
+#include "repo/store/store_bad_internal.h"
 #include "repo/store/store_session_internal.h"
 
 /* --- what is present (R2) ------------------------------------------------------*/
@@ -45,8 +46,8 @@ static int seen_set(struct store_session *s, uint32_t pack, uint8_t seen,
 }
 
 /* Is this copy one to rely on?  0 yes, 1 no, -1. */
-static int copy_counts(struct store_session *s, const struct store_loc *loc,
-    struct err *err)
+static int copy_counts(struct store_session *s, const uint8_t *id,
+    const struct store_loc *loc, struct err *err)
 {
 	char key[FMT_KEY_MAX];
 	struct backend_stat bs;
@@ -56,7 +57,8 @@ static int copy_counts(struct store_session *s, const struct store_loc *loc,
 	if (!store_packtab_at(s->st->packs, loc->pack, &e))
 		return err_set(err, ERR_BUG, "no pack has number %u",
 		    loc->pack);
-	if (store_dead_has(s->dead, e.name, loc->ordinal))
+	if (store_dead_has(s->dead, e.name, loc->ordinal) ||
+	    store_bad_copy(s->bad, id, e.name))
 		return 1;
 	seen = seen_get(s, loc->pack);
 	if (seen == STORE_UNSEEN) {
@@ -89,7 +91,7 @@ static int index_has(struct store_session *s, const uint8_t *id,
 	store_lookup_begin(s->st, &lk, id, hint == NULL ? UINT32_MAX : *hint,
 	    true);
 	while ((r = store_lookup_next(s->st, &lk, &loc, err)) == 0) {
-		r = copy_counts(s, &loc, err);
+		r = copy_counts(s, id, &loc, err);
 		if (r <= 0)
 			break;
 	}
@@ -141,6 +143,17 @@ int store_present(struct store_session *s, const uint8_t id[STORE_ID_LEN],
 	int r = present(s, id, NULL, err);
 
 	return r < 0 ? store_session_fail(s, err) : r;
+}
+
+int store_carry(struct store_session *s, const uint8_t id[STORE_ID_LEN],
+    struct err *err)
+{
+	return store_bad_blob(s->bad, id) ? store_present(s, id, err) : 0;
+}
+
+bool store_session_healing(const struct store_session *s)
+{
+	return store_bad_any(s->bad);
 }
 
 /* --- storing what is not ------------------------------------------------------------*/

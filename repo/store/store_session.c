@@ -10,6 +10,7 @@
 #include "repo/base/log.h"
 #include "repo/base/mem.h"
 #include "repo/base/rand.h"
+#include "repo/store/store_bad_internal.h"
 #include "repo/store/store_session_internal.h"
 
 #define BUFFERS_MIN 4
@@ -52,10 +53,11 @@ static void session_free(struct store_session *s)
 	free(s->packs);
 	store_table_release(&s->table);
 	store_dead_free(s->dead);
+	store_bad_free(s->bad);
 	store_snapshot_free(s->parent);
+	store_snapshot_free(s->rest);
 	buf_release(&s->pack_names);
 	free(s->seen);
-	store_snapshot_free(s->rest);
 	free(s->host);
 	free(s->volume);
 	pthread_mutex_destroy(&s->lock);
@@ -226,13 +228,12 @@ static int may_write(struct store *st, struct err *err)
 	return fmt_config_usable(&c, 1, err);
 }
 
-struct store_session *store_session_begin(struct store *st,
+/* What begins once the right to write is sure. */
+static struct store_session *begin(struct store *st,
     const struct store_session_options *opt, struct err *err)
 {
 	struct store_session *s;
 
-	if (may_write(st, err) != 0)
-		return NULL;
 	if (opt->volume == NULL || opt->volume[0] == '\0' ||
 	    (opt->content != STORE_TREE && opt->content != STORE_BLOCK)) {
 		err_set(err, ERR_USAGE, "a session needs a volume and a kind");
@@ -246,13 +247,32 @@ struct store_session *store_session_begin(struct store *st,
 	    session_name(s, err) != 0 || session_declare(s, err) != 0)
 		goto fail;
 	s->dead = store_dead_read(st, err);
-	if (s->dead == NULL || store_index_refresh(st, 0, err) != 0 ||
+	s->bad = s->dead == NULL ? NULL : store_bad_read(st, err);
+	if (s->bad == NULL || store_index_refresh(st, 0, err) != 0 ||
 	    store_parent_choose(s, opt->parent, opt->rest, err) != 0)
 		goto fail;
 	return s;
 fail:
 	session_free(s);
 	return NULL;
+}
+
+struct store_session *store_session_begin(struct store *st,
+    const struct store_session_options *opt, struct err *err)
+{
+	return may_write(st, err) != 0 ? NULL : begin(st, opt, err);
+}
+
+struct store_session *store_session_begin_mend(struct store *st,
+    struct err *err)
+{
+	static const struct store_session_options opt = {
+		.volume = "(repair)", .host = "repair", .content = STORE_TREE,
+		.parent = "none", .pack_buffers = BUFFERS_MIN,
+	};
+
+	return store_need(st, STORE_ADMIN, "to repair", err) != 0 ? NULL :
+	    begin(st, &opt, err);
 }
 
 const struct store_snapshot *store_session_parent(const struct store_session *s,
@@ -262,9 +282,6 @@ const struct store_snapshot *store_session_parent(const struct store_session *s,
 	return s->parent;
 }
 
-/* --- under way ----------------------------------------------------------------------*/
-
-/* Has someone taken this session's snapshot key?  0 no, -1 with CONFLICT. */
 const struct store_snapshot *store_session_rest(const struct store_session *s,
     bool *ret_carry)
 {
@@ -281,6 +298,9 @@ int store_session_collected(const struct store_session *s, struct err *err)
 	return n > s->generation;
 }
 
+/* --- under way ----------------------------------------------------------------------*/
+
+/* Has someone taken this session's snapshot key?  0 no, -1 with CONFLICT. */
 static int session_revoked(struct store_session *s, struct err *err)
 {
 	char key[FMT_KEY_MAX];
@@ -362,6 +382,20 @@ void store_session_abort(struct store_session *s)
 	if (store_segment_flush(s, true, &err) != 0)
 		log_msg(LOG_WARN, "what was sent stays unnamed: %s", err.msg);
 	session_free(s);
+}
+
+int store_session_end(struct store_session *s, struct err *err)
+{
+	int r;
+
+	settle(s, true);
+	pthread_mutex_lock(&s->lock);
+	r = store_session_failed(s, err);
+	pthread_mutex_unlock(&s->lock);
+	if (r == 0)
+		r = store_segment_flush(s, true, err);
+	session_free(s);
+	return r;
 }
 
 static struct fmt_ref ref_of(const struct store_ref *r)
@@ -474,12 +508,12 @@ static int put_snapshot(struct store_session *s, const struct store_commit *c,
 int store_session_commit(struct store_session *s, const struct store_commit *c,
     char ret_id[17], struct err *err)
 {
+	struct store_commit as = *c;
 	struct err ignored = ERR_INIT;
+	bool stopped = false;
 	int r;
 
-	struct store_commit as = *c;
 	settle(s, true);
-	bool stopped = false;
 	pthread_mutex_lock(&s->lock);
 	r = store_session_failed(s, err);
 	if (r == 0)

@@ -85,6 +85,7 @@ struct store_session {
 	int64_t start_ns;
 	uint64_t generation;         /* declared; never rises */
 	struct store_dead *dead;
+	struct store_bad *bad;
 	struct store_snapshot *parent;
 	struct store_snapshot *rest; /* whole, when the parent is a checkpoint */
 	bool carry, rest_carry;
@@ -135,6 +136,9 @@ int store_session_failed(const struct store_session *s, struct err *err);
 struct store_pack *store_pack_reserve(struct store_session *s,
     enum store_kind kind, const uint8_t id[STORE_ID_LEN], uint32_t len,
     uint32_t plain, uint32_t *ret_ordinal, bool *ret_wait, struct err *err);
+/* Under lock: make it one of the session's; p->index is set.  0 or -1. */
+int store_pack_remember(struct store_session *s, struct store_pack *p,
+    struct err *err);
 /* Under lock: the blob is in place (or the session failed). */
 void store_pack_sealed(struct store_pack *p);
 /* Under lock: no more blobs go to it. */
@@ -148,6 +152,18 @@ void store_pack_free(struct store_pack *p);
  * or `now`.  Takes the lock itself.  Return 0 or -1 with err.
  */
 int store_segment_flush(struct store_session *s, bool now, struct err *err);
+
+/*
+ * Begin a session of who mends: needs admin, no right to write, has no parent
+ * and is never committed.
+ */
+struct store_session *store_session_begin_mend(struct store *st,
+    struct err *err);
+/*
+ * Store what is open, name it in a segment, and free the session: without a
+ * snapshot.  0 or -1.
+ */
+int store_session_end(struct store_session *s, struct err *err);
 
 /*
  * Choose the parent, what stands behind a checkpoint, and the predecessor (R3),

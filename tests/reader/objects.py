@@ -306,8 +306,12 @@ def bad(key, data):
     c = body(key, data, SIGNED)
     flags = c.u8()
     blobs = c.list(lambda: (c.u8(), c.raw(32), c.raw(16)), 49)
+    snapshots = c.list(lambda: (c.raw(8), session_str(c)), 9)
     c.end()
-    return blobs
+    if flags > 1 or any(k > 3 or (k == 0) != (i == bytes(32))
+                        for k, i, _ in blobs):
+        c.fail("names no blob")
+    return SimpleNamespace(more=bool(flags), blobs=blobs, snapshots=snapshots)
 
 
 def checked(key, data):

@@ -49,15 +49,24 @@ static inline int codec_dead(const uint8_t *p, size_t len, struct buf *ret,
 static inline int codec_bad(const uint8_t *p, size_t len, struct buf *ret,
     struct err *err)
 {
+	struct fmt_list_buf snaps = FMT_LIST_BUF_INIT;
+	char session[FMT_SESSION_MAX];
+	uint8_t slot[FMT_SLOT_LEN];
 	struct fmt_bad_entry e;
 	struct fmt_list l;
-	uint32_t epoch;
+	struct fmt_bad b;
 	int rc;
 
-	if (fmt_bad_decode(p, len, &epoch, &l, err) < 0)
+	if (fmt_bad_decode(p, len, &b, err) < 0)
 		return -1;
+	while (fmt_mark_next(&b.snapshots, slot, session) == 0)
+		fmt_list_add_snapshot(&snaps, slot, session);
+	b.snapshots = fmt_list_of(&snaps);
+	l = b.blobs;
 	WITH_LIST(l, while (fmt_bad_next(&l, &e) == 0)
-	    fmt_list_add_bad(&lb_, &e), fmt_bad_encode(ret, epoch, &l, err));
+	    fmt_list_add_bad(&lb_, &e),
+	    (b.blobs = l, fmt_bad_encode(ret, &b, err)));
+	fmt_list_release(&snaps);
 	return rc;
 }
 

@@ -67,15 +67,27 @@ static inline int sample_verdict(struct rng *r, struct buf *b,
 static inline int sample_bad(struct rng *r, struct buf *b, struct err *err)
 {
 	uint8_t x[48];
+	struct fmt_list_buf snaps = FMT_LIST_BUF_INIT;
 	struct fmt_bad_entry e = { 0, x, x + 32 };
+	struct fmt_bad o = { .epoch = 1,
+		.flags = rng_below(r, 4) == 0 ? FMT_BAD_MORE : 0 };
+	char session[FMT_SESSION_MAX];
 	struct fmt_list l;
 	int rc;
 
-	WITH_LIST(l, for (uint64_t n = rng_below(r, 4); n > 0; n--) {
-		e.kind = (uint8_t)(1 + rng_below(r, 3));
+	for (uint64_t n = rng_below(r, 3); n > 0; n--) {
+		rng_session(r, session);
+		fmt_list_add_snapshot(&snaps, sample_slot, session);
+	}
+	o.snapshots = fmt_list_of(&snaps);
+	WITH_LIST(l, for (uint64_t n = rng_below(r, 5); n > 0; n--) {
+		e.kind = (uint8_t)rng_below(r, 4);
 		rng_fill(r, x, sizeof(x));
+		if (e.kind == FMT_BAD_PACK)
+			memset(x, 0, 32);
 		fmt_list_add_bad(&lb_, &e);
-	}, fmt_bad_encode(b, 1, &l, err));
+	}, (o.blobs = l, fmt_bad_encode(b, &o, err)));
+	fmt_list_release(&snaps);
 	return rc;
 }
 

@@ -1,0 +1,74 @@
+/* Opening one pack to be looked at: head, footer, directory. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "repo/store/store_check_internal.h"
+
+static int look_read(struct store *st, const char *key, uint64_t off,
+    void *dst, size_t len, struct err *err)
+{
+	int r = backend_get(st->be, key, off, dst, len, err);
+
+	return r > 0 ? err_set(err, ERR_NOTFOUND, "is missing") : r;
+}
+
+/* The sealed directory, opened into dir. */
+static int look_entries(struct store *st, struct buf *dir,
+    struct store_look *l, struct err *err)
+{
+	uint8_t *sealed = malloc(l->lay.dir_len + 1);
+	int r;
+
+	if (sealed == NULL)
+		return err_nomem(err, "a pack's directory");
+	r = look_read(st, l->key, l->lay.dir_off, sealed, l->lay.dir_len, err);
+	if (r == 0)
+		r = fmt_dir_open(l->key, st->info.repository, l->head_bytes,
+		    l->head_len, l->lay.dir_off, sealed, l->lay.dir_len,
+		    l->slot->sign_pub, l->epoch->sec->k.directory, dir,
+		    &l->entries, &l->count, err);
+	free(sealed);
+	return r;
+}
+
+int store_look_open(struct store *st, const uint8_t name[FMT_PACK_NAME_LEN],
+    uint64_t size, struct buf *dir, struct store_look *ret, struct err *err)
+{
+	struct store_look *l = ret;
+	size_t n = size < sizeof(l->head_bytes) ? size : sizeof(l->head_bytes);
+	uint8_t footer[FMT_FOOTER_LEN];
+
+	*l = (struct store_look){ .size = size };
+	fmt_key_pack(l->key, name);
+	if (n == 0 || size < FMT_PACK_HEAD_MIN + FMT_FOOTER_LEN)
+		return err_set(err, ERR_CORRUPT, "is too small for a pack");
+	if (look_read(st, l->key, 0, l->head_bytes, n, err) != 0 ||
+	    fmt_pack_head_decode(l->head_bytes, n, &l->head, err) != 0 ||
+	    look_read(st, l->key, size - sizeof(footer), footer,
+	        sizeof(footer), err) != 0)
+		return -1;
+	l->head_len = FMT_PACK_HEAD_MIN + l->head.sealed_len;
+	l->epoch = store_epoch_find(st, l->head.epoch, err);
+	if (l->epoch == NULL || fmt_footer_open(l->key, l->head_bytes, footer,
+	        size, l->epoch->sec->k.footer, &l->lay, err) != 0)
+		return -1;
+	l->slot = store_slot_find(st, l->head.slot, err);
+	return l->slot == NULL ? -1 : look_entries(st, dir, l, err);
+}
+
+struct fmt_pack_record store_look_record(const struct store_look *l,
+    const uint8_t name[FMT_PACK_NAME_LEN])
+{
+	struct fmt_pack_record rec = {
+		.size = (uint32_t)l->size, .epoch = l->head.epoch,
+		.blob_kind = l->head.blob_kind,
+		.key_method = l->head.key_method,
+		.sealed_key = l->head.sealed_key,
+		.sealed_len = l->head.sealed_len,
+	};
+
+	memcpy(rec.name, name, sizeof(rec.name));
+	memcpy(rec.slot, l->head.slot, sizeof(rec.slot));
+	return rec;
+}
