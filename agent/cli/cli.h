@@ -71,8 +71,9 @@ enum cli_group {
 	CLI_G_FILTER = 128, /* which snapshots */
 	CLI_G_NEW = 256,    /* the secret of a new repository */
 	CLI_G_HELP = 512,   /* --help, --usage: every verb has it */
+	CLI_G_POLICY = 1024, /* which snapshots to keep */
 };
-#define CLI_G_LAST CLI_G_HELP
+#define CLI_G_LAST CLI_G_POLICY
 
 /* Which words fit as arguments that are no options, for completion. */
 enum cli_words { CLI_W_NONE, CLI_W_PATH, CLI_W_VERB, CLI_W_SHELL };
@@ -101,6 +102,15 @@ extern const struct cli_verb *const cli_verbs[];
 /* Find "backup", "key add" or "key-add"; NULL when there is none. */
 const struct cli_verb *cli_verb_find(const char *name);
 
+/* CLI_G_POLICY as it was said; cli_policy.c reads it. */
+struct cli_policy {
+	const char *last, *hourly, *daily, *weekly, *monthly, *yearly;
+	const char *within, *min_age, *group_by;
+	struct cli_list tags;
+	int clock;              /* enum engine_clock */
+	bool allow_none;
+};
+
 /* What the command line said. */
 struct cli {
 	const struct cli_verb *verb;
@@ -117,6 +127,7 @@ struct cli {
 	int io; /* enum engine_io_mode + 1; 0: not given */
 	/* CLI_G_FILTER */
 	struct cli_list hosts, tags, volumes;
+	struct cli_policy policy;
 	/* What is no option. */
 	char **argv;
 	int argc;

@@ -94,6 +94,38 @@ static const struct cli_option filter_options[] = {
 	{ NULL, 0, NULL, NULL, 0, 0 },
 };
 
+static const struct cli_option policy_options[] = {
+	{ "keep-last", 0, "N", "Keep the newest N, or 'all'", CLI_TEXT,
+	    AT(policy.last) },
+	{ "keep-hourly", 0, "N", "Keep the newest of each of N hours that have "
+	    "one, or of all", CLI_TEXT, AT(policy.hourly) },
+	{ "keep-daily", 0, "N", "The same by days", CLI_TEXT,
+	    AT(policy.daily) },
+	{ "keep-weekly", 0, "N", "The same by weeks, which begin on Monday",
+	    CLI_TEXT, AT(policy.weekly) },
+	{ "keep-monthly", 0, "N", "The same by months", CLI_TEXT,
+	    AT(policy.monthly) },
+	{ "keep-yearly", 0, "N", "The same by years", CLI_TEXT,
+	    AT(policy.yearly) },
+	{ "keep-within", 0, "SPAN", "Keep all that are no more than so much "
+	    "older than the newest: 1y6m, 2w, 30d, 36h", CLI_TEXT,
+	    AT(policy.within) },
+	{ "keep-tag", 0, "TAG", "Keep all with this tag (may be repeated)",
+	    CLI_LIST, AT(policy.tags) },
+	{ "allow-none", 0, NULL, "Let the policy take all snapshots of a "
+	    "volume", CLI_FLAG, AT(policy.allow_none) },
+	{ "group-by", 0, "WHAT", "Apply the policy to each host, tags, paths "
+	    "(a list with commas) of a volume by itself", CLI_TEXT,
+	    AT(policy.group_by) },
+	{ "min-age", 0, "SPAN", "Remove nothing younger (default: 7d for what "
+	    "was made with a credential without the admin right, else 0d)",
+	    CLI_TEXT, AT(policy.min_age) },
+	{ "clock", 0, "own|store", "Whose time counts where a snapshot's own "
+	    "and the store's differ by more than a day; without it such a "
+	    "snapshot stays", CLI_CHOICE, AT(policy.clock) },
+	{ NULL, 0, NULL, NULL, 0, 0 },
+};
+
 static const struct cli_option new_options[] = {
 	{ "password-file", 'p', "FILE", "Read the new passphrase from a file; "
 	    "default: WHERRY_PASSWORD, WHERRY_PASSWORD_FILE, "
@@ -107,6 +139,7 @@ static const struct {
 	const struct cli_option *options;
 	const char *title;
 } groups[] = {
+	{ CLI_G_POLICY, policy_options, "What to keep:" },
 	{ CLI_G_FILTER, filter_options, "Which snapshots:" },
 	{ CLI_G_REPO, repo_options, "Repository:" },
 	{ CLI_G_SECRET, secret_options, "Secret:" },
@@ -465,6 +498,7 @@ void cli_parse_release(struct cli *cli, void *opts)
 	free(cli->hosts.v);
 	free(cli->tags.v);
 	free(cli->volumes.v);
+	free(cli->policy.tags.v);
 	free(cli->words.v);
 	free(cli->name);
 	cli_profile_free(cli->profile_args);

@@ -2,6 +2,7 @@
 #define AGENT_CLI_CLI_REPO_H
 
 #include "agent/cli/cli.h"
+#include "agent/engine/retention.h"
 #include "repo/base/extent.h"
 #include "repo/store/store.h"
 
@@ -72,6 +73,34 @@ void cli_secret_free(char *s);
 int cli_secret_make_file(const char *path, struct err *err);
 int cli_secret_write_key(int fd, const char *path, const char *line,
     struct err *err);
+
+/* --- what to keep (cli_policy.c, cli_forget.c) ------------------------------------------*/
+
+/* Does the command line say what to keep? */
+bool cli_policy_given(const struct cli *cli);
+/*
+ * The policy that it says, but for now_ns; tags are borrowed.  Class USAGE
+ * names the option that is wrong.
+ */
+int cli_policy_read(const struct cli *cli, struct engine_policy *ret,
+    struct err *err);
+/*
+ * What a minimum age counts from: the earlier of this machine's clock and the
+ * store's; of this machine's alone when nothing may be written.
+ */
+int cli_policy_now(struct store *st, bool write, int64_t *ret_ns,
+    struct err *err);
+
+struct cli_forgotten { uint64_t kept, forgotten, bad; };
+/*
+ * Apply the policy to all snapshots that the filter lets pass, tell what stays
+ * and goes and why, and forget, unless dry_run.  Return CLI_OK, or an exit
+ * code after printing why: CLI_DAMAGE when some snapshots could not be read,
+ * which stay.
+ */
+int cli_forget_policy(struct cli *cli, struct store *st,
+    const struct engine_policy *policy, bool dry_run,
+    struct cli_forgotten *ret);
 
 /* --- input (cli_changed.c) -------------------------------------------------------------*/
 

@@ -203,33 +203,46 @@ static int judge_time(struct retained *x, const struct engine_policy *p,
 	    (long long)(by / NS_DAY));
 }
 
+static int64_t min_age(const struct engine_policy *p,
+    const struct store_snapshot *sn)
+{
+	if (p->has_min_age)
+		return p->min_age_ns;
+	return sn->slot_rights & STORE_ADMIN ? 0 : MIN_AGE_DEFAULT;
+}
+
 /*
  * Whoever stole a credential without the admin right can add snapshots, so
  * that a policy takes older, good ones away; those of the last days stay, in
  * whatever way the thief's are dated.
  */
-static int judge_age(struct retained *x, const struct engine_policy *p,
-    struct err *err)
+bool engine_retain_young(const struct engine_policy *p,
+    const struct store_snapshot *sn)
 {
-	const struct store_snapshot *sn = x->sn;
-	int64_t min = p->has_min_age ? p->min_age_ns :
-	    sn->slot_rights & STORE_ADMIN ? 0 : MIN_AGE_DEFAULT;
-	int64_t made = sn->end_ns, age;
+	int64_t min = min_age(p, sn), made = sn->end_ns, age;
 
-	if (x->v->disputed)
+	if (disputed_by(sn) > 0)
 		made = p->clock == ENGINE_CLOCK_STORE ? sn->stored_ns : made;
 	else if (sn->stored_ns > made)
 		made = sn->stored_ns;
 	if (min <= 0)
-		return 0;
+		return false;
 	if (__builtin_sub_overflow(p->now_ns, made, &age))
-		age = made < 0 ? INT64_MAX : INT64_MIN;
-	if (age >= min)
+		return made >= 0;
+	return age < min;
+}
+
+static int judge_age(struct retained *x, const struct engine_policy *p,
+    struct err *err)
+{
+	int64_t min = min_age(p, x->sn);
+	bool days = min % NS_DAY == 0;
+
+	if (!engine_retain_young(p, x->sn))
 		return 0;
 	return because(x->v, true, err, "younger than %lld %s%s",
-	    (long long)(min % NS_DAY == 0 ? min / NS_DAY :
-	        min / NS_SECOND / 3600),
-	    min % NS_DAY == 0 ? "days" : "hours",
+	    (long long)(days ? min / NS_DAY : min / NS_SECOND / 3600),
+	    days ? "days" : "hours",
 	    p->has_min_age ? "" : " (its slot has no admin right)");
 }
 

@@ -60,6 +60,9 @@ struct engine_verdict {
 int engine_retain(const struct engine_policy *p,
     struct store_snapshot *const *sn, size_t n, struct engine_verdict **ret,
     struct err *err);
+/* Return true when p's minimum age protects it; of p no rule counts. */
+bool engine_retain_young(const struct engine_policy *p,
+    const struct store_snapshot *sn);
 void engine_verdicts_free(struct engine_verdict *v, size_t n);
 
 #endif

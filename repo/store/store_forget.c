@@ -1,5 +1,6 @@
 /* Forgetting: notes, and what goes with time (R10, R11). */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,6 +111,45 @@ int store_forget(struct store *st, const uint8_t slot[STORE_SLOT_LEN],
 	if (r >= 0 && forget_bar(st, state, slot, session, err) != 0)
 		r = -1;
 	return r < 0 ? err_wrap(err, "%s", key) : r;
+}
+
+int store_forget_unsound(struct store *st, const char *spec,
+    const char *reason, struct err *err)
+{
+	enum store_snapshot_state state = STORE_SNAP_NONE;
+	char prefix[FMT_KEY_MAX];
+	struct store_keys keys = { 0 };
+	struct fmt_key at;
+	int r = store_need(st, STORE_ADMIN, "to forget snapshots", err);
+	bool found = false;
+
+	if (r == 0 && (strspn(spec, "0123456789abcdef") != 16 ||
+	    spec[16] != '/' || strspn(spec + 17, "0123456789abcdef") != 16 ||
+	    spec[33] != '\0'))
+		r = err_set(err, ERR_USAGE, "'%s' is no SLOT/ID", spec);
+	if (r == 0) {
+		snprintf(prefix, sizeof(prefix), "snapshots/%.17s", spec);
+		r = store_keys_list(st->be, prefix, &keys, err);
+	}
+	for (size_t i = 0; i < keys.n && r == 0; i++) {
+		const char *key = store_keys_at(&keys, i);
+
+		if (fmt_key_parse(key, &at) != 0 ||
+		    strcmp(strrchr(key, '-') + 1, spec + 17) != 0)
+			continue;
+		r = store_snapshot_look(st, key, &state, err);
+		if (r == 0 && state == STORE_SNAP_REAL)
+			r = err_set(err, ERR_USAGE, "%s is a sound snapshot", key);
+		if (r != 0 || state != STORE_SNAP_UNBELIEVED)
+			continue;
+		found = true;
+		r = store_forget(st, at.slot, at.session, reason, err);
+		r = r < 0 ? -1 : 0;
+	}
+	store_keys_release(&keys);
+	if (r == 0 && !found)
+		r = err_set(err, ERR_NOTFOUND, "no snapshot '%s'", spec);
+	return r;
 }
 
 /* --- notes that are old ----------------------------------------------------------*/

@@ -20,6 +20,14 @@ int store_forget(struct store *st, const uint8_t slot[STORE_SLOT_LEN],
     const char *session, const char *reason, struct err *err);
 
 /*
+ * Forget what stands under the name "SLOT/ID" (16 hex each) and cannot be
+ * believed to be a snapshot: damaged, or nobody's.  Needs admin.  Return 0, or
+ * -1: NOTFOUND when there is no such object, USAGE when it is a sound snapshot.
+ */
+int store_forget_unsound(struct store *st, const char *spec,
+    const char *reason, struct err *err);
+
+/*
  * Remove notes that are older than keep_ns by their own time and by the
  * store's, each only after its snapshot's key was removed once more (a
  * revocation there stays).  What stands under forgotten/ and is no note goes
