@@ -40,6 +40,7 @@ struct store_gc_options {
 	unsigned max_waste;      /* percent dead from which a pack is repacked; 0: 20 */
 	uint64_t max_repack;     /* bytes of packs to repack in this run; 0: all */
 	size_t memory;           /* bytes beside the index and one bit an entry; 0: 64 MiB */
+	uint64_t list_max;       /* bytes of lists in one generation; 0: 64 MiB */
 	const char *spill_dir;   /* for what does not fit; NULL: TMPDIR or /tmp */
 	int64_t silent_ns;       /* revoke a session silent for so long; 0: 30 min */
 	int64_t note_ns;         /* keep notes so long; 0: 30 days */

@@ -120,7 +120,7 @@ static int probe_round(struct backend *be, struct prober *p, struct err *err)
  * Return 0 when the store creates atomically, 1 when not, -1.  A directory of
  * this machine tells by its kind of file system; others are raced (R12).
  */
-static int probe_store(struct backend *be, struct err *err)
+int store_probe(struct backend *be, struct err *err)
 {
 	struct backend_caps caps;
 	struct prober *p;
@@ -155,6 +155,7 @@ static int put_config(struct backend *be, const struct store_init_options *opt,
 	struct fmt_config c = {
 		.signer_epoch = 1,
 		.epoch = 1,
+		.admins = { nk->half->admin_pub, 32, 1 },
 		.created_ns = clock_real_ns(),
 		.stream = chunking_of(&opt->stream),
 		.block = chunking_of(&opt->block),
@@ -190,7 +191,7 @@ static int init_put(struct backend *be, const struct store_init_options *opt,
     const struct store_secret *secret, bool weak, struct new_repository *nr,
     char ret_slot[17], struct err *err)
 {
-	struct fmt_list_buf epochs = FMT_LIST_BUF_INIT;
+	struct fmt_list_buf epochs = FMT_LIST_BUF_INIT, families = epochs;
 	uint8_t repository[16], family_id[16];
 	struct store_new_key nk = {
 		.rights = STORE_WRITE | STORE_READ | STORE_ADMIN,
@@ -213,6 +214,13 @@ static int init_put(struct backend *be, const struct store_init_options *opt,
 		.content = nr->epoch.content,
 		.root = nr->root,
 	};
+	struct fmt_grant_family gf = {
+		.from = 1,
+		.family = nr->family,
+		.id = nr->domain.id,
+		.order = nr->domain.order,
+		.cut = nr->domain.cut,
+	};
 	int r = -1;
 
 	rand_bytes(repository, sizeof(repository));
@@ -224,22 +232,19 @@ static int init_put(struct backend *be, const struct store_init_options *opt,
 	        err) != 0)
 		return -1;
 	fmt_list_add_grant_epoch(&epochs, nk.rights, &ge);
+	fmt_list_add_grant_family(&families, nk.rights, &gf);
 	nk.grant = (struct fmt_grant){
 		.n = 1,
-		.family = nr->family,
-		.id = nr->domain.id,
-		.order = nr->domain.order,
-		.cut = nr->domain.cut,
+		.families = fmt_list_of(&families),
 		.epochs = fmt_list_of(&epochs),
 	};
 	if (buf_check(&epochs.b, "a grant", err) == 0 &&
+	    buf_check(&families.b, "a grant", err) == 0 &&
 	    store_key_create(be, &nk, err) == 0)
 		r = put_config(be, opt, &nk, weak, err);
 	if (r == 0)
 		hex_encode(ret_slot, nk.slot, STORE_SLOT_LEN);
-	if (epochs.b.p != NULL)
-		mem_wipe(epochs.b.p, epochs.b.cap);
-	fmt_list_release(&epochs);
+	store_grant_lists_wipe(&families, &epochs);
 	return r;
 }
 
@@ -275,7 +280,7 @@ int store_init(struct backend *be, const struct store_init_options *opt,
 
 	if (crypto_init(err) != 0 || init_checks(be, opt, secret, err) != 0)
 		return -1;
-	weak = probe_store(be, err);
+	weak = store_probe(be, err);
 	if (weak < 0)
 		return -1;
 	if (weak > 0 && !opt->allow_weak_store)
