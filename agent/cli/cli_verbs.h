@@ -14,13 +14,10 @@ extern const struct cli_verb cli_cmd_find;
 extern const struct cli_verb cli_cmd_diff;
 extern const struct cli_verb cli_cmd_stats;
 extern const struct cli_verb cli_cmd_check;
-<<<<<<< agent/cli/cli_verbs.h
-extern const struct cli_verb cli_cmd_gc;
-=======
 extern const struct cli_verb cli_cmd_forget;
 extern const struct cli_verb cli_cmd_session_list;
 extern const struct cli_verb cli_cmd_session_revoke;
->>>>>>> /tmp/scratch/care/m.new
+extern const struct cli_verb cli_cmd_gc;
 extern const struct cli_verb cli_cmd_key_list;
 extern const struct cli_verb cli_cmd_key_add;
 extern const struct cli_verb cli_cmd_key_passwd;
