@@ -26,6 +26,7 @@ struct dead_gen {
 	struct dead_part *parts; /* by name */
 	size_t nparts;
 	bool whole_parts;       /* parts count as wholly dead: no room for more */
+	bool deletes;           /* the verdict says so: what is named goes */
 };
 
 /* A generation without verdict: the snapshots that its mark lists. */
@@ -145,7 +146,7 @@ static int gen_fill(struct dead_gen *g, struct fmt_dead *dead, struct err *err)
 
 /* Read generation n's list of that hash: 0, 1 when it is gone, -1. */
 static int read_list(struct store *st, struct store_dead *d, uint64_t n,
-    const uint8_t hash[32], struct err *err)
+    const uint8_t hash[32], bool deletes, struct err *err)
 {
 	CLEANUP_FREE uint8_t *obj = NULL;
 	const struct store_epoch *ep;
@@ -165,7 +166,7 @@ static int read_list(struct store *st, struct store_dead *d, uint64_t n,
 		return err_nomem(err, "dead lists");
 	d->gen = v;
 	g = &v[d->ngen++];
-	*g = (struct dead_gen){ .plain = BUF_INIT };
+	*g = (struct dead_gen){ .plain = BUF_INIT, .deletes = deletes };
 	if (fmt_header_read(obj, len, FMT_DEAD, &epoch, err) != 0)
 		return err_wrap(err, "%s", key);
 	ep = store_epoch_find(st, epoch, err);
@@ -224,7 +225,8 @@ static int read_generation(struct store *st, struct store_dead *d, uint64_t n,
 		if (verdict.what == FMT_DELETE)
 			memcpy(list, verdict.dead_hash, sizeof(list));
 	}
-	r = read_list(st, d, n, list, err);
+	r = read_list(st, d, n, list, v == 0 && verdict.what == FMT_DELETE,
+	    err);
 	if (r < 0)
 		return -1;
 	if (r > 0 && v != 0) {
@@ -339,6 +341,32 @@ bool store_dead_has(const struct store_dead *d,
 		if (p != NULL && (g->whole_parts || part_has(p, ordinal)))
 			return true;
 	}
+	return false;
+}
+
+bool store_dead_deleted(const struct store_dead *d,
+    const uint8_t name[FMT_PACK_NAME_LEN])
+{
+	struct dead_part want = { .name = name };
+
+	for (size_t i = 0; i < d->ngen; i++) {
+		const struct dead_gen *g = &d->gen[i];
+
+		if (g->deletes && (bsearch(&name, g->packs, g->npacks,
+		        sizeof(*g->packs), name_cmp) != NULL ||
+		    bsearch(&want, g->parts, g->nparts, sizeof(*g->parts),
+		        part_cmp) != NULL))
+			return true;
+	}
+	return false;
+}
+
+bool store_dead_deletes(const struct store_dead *d)
+{
+	for (size_t i = 0; i < d->ngen; i++)
+		if (d->gen[i].deletes && d->gen[i].npacks +
+		    d->gen[i].nparts > 0)
+			return true;
 	return false;
 }
 

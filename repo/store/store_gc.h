@@ -89,18 +89,28 @@ int store_gc(struct store *st, const struct store_gc_options *opt,
 
 struct store_merge_options {
 	size_t memory;           /* bytes; 0: 64 MiB */
-	bool force;              /* into one, whatever the sizes */
-	bool (*cancelled)(void *ctx);
+	bool force;              /* into as few as fit in memory, whatever the sizes */
+	bool (*cancelled)(void *ctx); /* NULL: never */
 	void *ctx;
 };
 struct store_merge_result {
-	uint64_t segments_before, segments_after, entries, removed;
+	uint64_t segments_before, segments_after; /* that count */
+	uint64_t written;        /* merged segments stored */
+	uint64_t entries;        /* in those */
+	uint64_t dropped;        /* entries of packs that a verdict deleted */
+	uint64_t stale;          /* segments left that name such packs still */
+	uint64_t objects_removed;
+	bool lost;               /* another merge was faster each time */
 };
 /*
- * Merge segments of sessions that are over, size-tiered, under a new manifest;
- * an entry leaves only when a delete verdict names its pack and the pack is
- * gone.  Source segments go when the manifest in force has been seen by all
- * that could miss them (README.md).  Needs admin.  Return 0 or -1.
+ * Merge segments of sessions that are over, those of like sizes, under new
+ * manifests; an entry leaves only when a delete verdict names its pack, the
+ * verdict's list is still there, and the pack is gone: so who carries out a
+ * verdict merges before it removes the list, and removes it only when *ret says
+ * that no segment is stale.  Sources go when a manifest that covers them is in
+ * force; any number of merges, readers and writers may be at work meanwhile
+ * (README.md).  Needs admin.  Return 0 or -1; whatever happens, the index holds
+ * what it held.
  */
 int store_merge(struct store *st, const struct store_merge_options *opt,
     struct store_merge_result *ret, struct err *err);

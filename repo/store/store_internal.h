@@ -200,6 +200,13 @@ void store_dead_free(struct store_dead *d);
 bool store_dead_has(const struct store_dead *d,
     const uint8_t name[FMT_PACK_NAME_LEN], uint32_t ordinal);
 /*
+ * Does a delete verdict, whose list was read, name the pack (wholly, or as one
+ * that was repacked)?  And does any name one?
+ */
+bool store_dead_deleted(const struct store_dead *d,
+    const uint8_t name[FMT_PACK_NAME_LEN]);
+bool store_dead_deletes(const struct store_dead *d);
+/*
  * R3: true when no generation without verdict was read, or each such mark
  * lists this snapshot.
  */

@@ -102,17 +102,18 @@ class Segment:
             # with big-endian numbers bytes would compare as the order wants
             pack = int.from_bytes(section[at + 32:at + 35], "little")
             ordinal = int.from_bytes(section[at + 35:at + 38], "little")
-            this = section[at:at + 32] + struct.pack(">II", pack, ordinal)
+            offset, = struct.unpack_from("<I", section, at + 38)
+            sealed = int.from_bytes(section[at + 42:at + 45], "little")
+            plain = int.from_bytes(section[at + 45:at + 48], "little")
+            this = section[at:at + 32] + struct.pack(
+                ">IIIII", pack, ordinal, offset, sealed, plain)
             if this <= last:
                 raise Damage(f"{self.key}: entry {at // 48} is out of order")
             if pack >= self.pack_count:
                 raise Damage(f"{self.key}: entry {at // 48} is in no pack")
             last = this
             self.ids.append(this[:32])
-            self.places.append((pack, ordinal, *struct.unpack_from(
-                "<I", section, at + 38), int.from_bytes(
-                    section[at + 42:at + 45], "little"), int.from_bytes(
-                    section[at + 45:at + 48], "little")))
+            self.places.append((pack, ordinal, offset, sealed, plain))
 
     def _check_buckets(self):
         want = b"".join(i[8:10] for i in self.ids)
