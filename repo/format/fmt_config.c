@@ -23,16 +23,68 @@ static void chunking_dec(struct fmt_dec *d, struct fmt_chunking *ret,
 	    "is not min <= avg <= max within what a blob may be");
 }
 
+/* --- what a config says of keys ----------------------------------------------*/
+
+void fmt_list_add_admin(struct fmt_list_buf *l, const uint8_t admin_pub[32])
+{
+	buf_add(&l->b, admin_pub, 32);
+	l->n++;
+}
+
+int fmt_admin_next(struct fmt_list *l, const uint8_t **ret_pub)
+{
+	struct rd r = fmt_list_rd(l);
+
+	*ret_pub = rd_bytes(&r, 32);
+	return fmt_list_took(l, &r);
+}
+
+void fmt_list_add_ended(struct fmt_list_buf *l,
+    const uint8_t slot[FMT_SLOT_LEN], const uint8_t hash[32])
+{
+	buf_add(&l->b, slot, FMT_SLOT_LEN);
+	buf_add(&l->b, hash, 32);
+	l->n++;
+}
+
+int fmt_ended_next(struct fmt_list *l, const uint8_t **ret_slot,
+    const uint8_t **ret_hash)
+{
+	struct rd r = fmt_list_rd(l);
+
+	*ret_slot = rd_bytes(&r, FMT_SLOT_LEN);
+	*ret_hash = rd_bytes(&r, 32);
+	return fmt_list_took(l, &r);
+}
+
+static void elem_ended(struct fmt_dec *d, void *ctx)
+{
+	const uint8_t **last = ctx;
+	const uint8_t *slot = fmt_dec_bytes(d, FMT_SLOT_LEN, "ended credentials");
+
+	fmt_dec_bytes(d, 32, "ended credentials");
+	fmt_dec_check(d, *last == NULL || (slot != NULL &&
+	        memcmp(*last, slot, FMT_SLOT_LEN) < 0), "ended credentials",
+	    "do not ascend");
+	*last = slot;
+}
+
+/* --- the object ----------------------------------------------------------------*/
+
 static int config_decode(const void *obj, size_t len, size_t tail,
     struct fmt_config *ret, struct err *err)
 {
 	struct fmt_dec d = fmt_dec_object(obj, len, FMT_CONFIG, tail,
 	    &ret->signer_epoch, err);
+	const uint8_t *last = NULL;
 
 	fmt_dec_copy(&d, ret->repository, FMT_REPOSITORY_LEN, "repository id");
 	fmt_dec_copy(&d, ret->family, 16, "family id");
 	ret->epoch = fmt_dec_u32(&d, "epoch");
 	fmt_dec_check(&d, ret->epoch != 0, "epoch", "is 0");
+	fmt_dec_check(&d, ret->signer_epoch == ret->epoch ||
+	    (ret->signer_epoch != 0 && ret->signer_epoch == ret->epoch - 1),
+	    "epoch", "is not that of the signer, or the next");
 	ret->created_ns = fmt_dec_i64(&d, "creation time");
 	chunking_dec(&d, &ret->stream, "stream chunking");
 	chunking_dec(&d, &ret->block, "block chunking");
@@ -53,6 +105,11 @@ static int config_decode(const void *obj, size_t len, size_t tail,
 	    "features needed to write");
 	ret->optional = fmt_dec_list(&d, 1, fmt_dec_elem_str, NULL,
 	    "optional features");
+	ret->admins = fmt_dec_list_fixed(&d, 32, "administration keys");
+	fmt_dec_check(&d, ret->admins.n == ret->epoch, "administration keys",
+	    "are not one of each epoch");
+	ret->ended = fmt_dec_list(&d, FMT_SLOT_LEN + 32, elem_ended, &last,
+	    "ended credentials");
 	return fmt_dec_end(&d);
 }
 
@@ -76,6 +133,8 @@ int fmt_config_encode(struct buf *obj, const struct fmt_config *c,
 	fmt_add_list(obj, &c->need_read);
 	fmt_add_list(obj, &c->need_write);
 	fmt_add_list(obj, &c->optional);
+	fmt_add_list(obj, &c->admins);
+	fmt_add_list(obj, &c->ended);
 	return fmt_encoded(obj, "a config",
 	    config_decode(obj->p, obj->len, 0, &t, err), err);
 }

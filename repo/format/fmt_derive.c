@@ -11,6 +11,14 @@ void fmt_epoch_derive(struct fmt_epoch_keys *ret, const uint8_t root[32])
 	crypto_derive(ret->index, root, "wherry/1/index");
 }
 
+void fmt_epoch_tag(uint8_t ret[FMT_TAG_LEN], const uint8_t admin_pub[32])
+{
+	uint8_t hash[32];
+
+	crypto_sha256(hash, admin_pub, 32);
+	memcpy(ret, hash, FMT_TAG_LEN);
+}
+
 void fmt_index_derive(struct fmt_index_keys *ret, const uint8_t index[32])
 {
 	crypto_derive(ret->segment, index, "wherry/1/segment");

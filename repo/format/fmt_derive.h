@@ -20,6 +20,9 @@ struct fmt_epoch_keys {
 };
 void fmt_epoch_derive(struct fmt_epoch_keys *ret, const uint8_t root[32]);
 
+/* What tells an epoch from another attempt at the same number. */
+void fmt_epoch_tag(uint8_t ret[FMT_TAG_LEN], const uint8_t admin_pub[32]);
+
 /* From K_idx,n. */
 struct fmt_index_keys {
 	uint8_t segment[32], directory[32], footer[32], pack[32];

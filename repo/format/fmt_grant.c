@@ -5,6 +5,7 @@
 
 #define RIGHTS (FMT_WRITE | FMT_READ | FMT_ADMIN)
 #define MIN_EPOCH (4 + 3 * 32) /* bytes of an epoch in the list, at least */
+#define MIN_FAMILY (4 + 2 * 32) /* and of a family secret */
 
 void fmt_list_add_grant_epoch(struct fmt_list_buf *l, unsigned rights,
     const struct fmt_grant_epoch *e)
@@ -40,11 +41,56 @@ int fmt_grant_epoch_next(struct fmt_list *l, unsigned rights,
 	return fmt_list_took(l, &r);
 }
 
-/* What the list's elements are checked against. */
+void fmt_list_add_grant_family(struct fmt_list_buf *l, unsigned rights,
+    const struct fmt_grant_family *f)
+{
+	buf_u32(&l->b, f->from);
+	if (rights & FMT_ADMIN)
+		buf_add(&l->b, f->family, 32);
+	buf_add(&l->b, f->id, 32);
+	buf_add(&l->b, f->order, 32);
+	if (rights & FMT_WRITE)
+		buf_add(&l->b, f->cut, 32);
+	l->n++;
+}
+
+static void family_get(struct rd *r, unsigned rights,
+    struct fmt_grant_family *ret)
+{
+	ret->from = rd_u32(r);
+	ret->family = rights & FMT_ADMIN ? rd_bytes(r, 32) : NULL;
+	ret->id = rd_bytes(r, 32);
+	ret->order = rd_bytes(r, 32);
+	ret->cut = rights & FMT_WRITE ? rd_bytes(r, 32) : NULL;
+}
+
+int fmt_grant_family_next(struct fmt_list *l, unsigned rights,
+    struct fmt_grant_family *ret)
+{
+	struct rd r = fmt_list_rd(l);
+
+	family_get(&r, rights, ret);
+	return fmt_list_took(l, &r);
+}
+
+/* What the lists' elements are checked against. */
 struct epochs {
 	unsigned rights;
 	uint32_t last;
 };
+
+static void elem_family(struct fmt_dec *d, void *ctx)
+{
+	struct epochs *x = ctx;
+	struct fmt_grant_family f;
+
+	family_get(&d->rd, x->rights, &f);
+	if (d->rd.bad)
+		fmt_dec_fail(d, "family secrets", "are cut short");
+	fmt_dec_check(d, f.from > x->last, "family secrets",
+	    "do not ascend by their epochs");
+	x->last = f.from;
+}
 
 static void elem_epoch(struct fmt_dec *d, void *ctx)
 {
@@ -63,19 +109,18 @@ int fmt_grant_plain_decode(const void *p, size_t len, struct fmt_grant *ret,
     struct err *err)
 {
 	struct fmt_dec d = fmt_dec_init("grant", p, len, err);
-	struct epochs x;
+	struct epochs x, f;
 
 	ret->n = fmt_dec_u32(&d, "epoch");
 	ret->rights = fmt_dec_u8(&d, "rights");
 	fmt_dec_check(&d, ret->rights != 0 && (ret->rights & ~RIGHTS) == 0,
 	    "rights", "are none that exist");
 	ret->domain = fmt_dec_str(&d, "domain");
-	ret->family = ret->rights & FMT_ADMIN ?
-	    fmt_dec_bytes(&d, 32, "F") : NULL;
-	ret->id = fmt_dec_bytes(&d, 32, "K_id");
-	ret->order = fmt_dec_bytes(&d, 32, "K_ord");
-	ret->cut = ret->rights & FMT_WRITE ?
-	    fmt_dec_bytes(&d, 32, "K_cut") : NULL;
+	f = (struct epochs){ ret->rights, 0 };
+	ret->families = fmt_dec_list(&d, MIN_FAMILY, elem_family, &f,
+	    "family secrets");
+	fmt_dec_check(&d, f.last != 0 && f.last <= ret->n, "family secrets",
+	    "hold none of the epoch granted");
 	x = (struct epochs){ ret->rights, 0 };
 	ret->epochs = fmt_dec_list(&d, MIN_EPOCH, elem_epoch, &x, "epochs");
 	fmt_dec_check(&d, ret->n != 0 && x.last == ret->n, "epochs",
@@ -92,12 +137,7 @@ int fmt_grant_plain_encode(struct buf *b, const struct fmt_grant *g,
 	buf_u32(b, g->n);
 	buf_u8(b, g->rights);
 	fmt_add_str(b, g->domain);
-	if (g->rights & FMT_ADMIN)
-		buf_add(b, g->family, 32);
-	buf_add(b, g->id, 32);
-	buf_add(b, g->order, 32);
-	if (g->rights & FMT_WRITE)
-		buf_add(b, g->cut, 32);
+	fmt_add_list(b, &g->families);
 	fmt_add_list(b, &g->epochs);
 	if (buf_check(b, "a grant", err) < 0)
 		return -1;
@@ -110,7 +150,7 @@ int fmt_grant_encode(struct buf *obj, uint32_t epoch,
     const struct fmt_grant *g, struct err *err)
 {
 	/* Reserved at once, so that no copy of it is left behind by growing. */
-	size_t most = 256 + g->domain.len + g->epochs.len;
+	size_t most = 64 + g->domain.len + g->families.len + g->epochs.len;
 	struct buf plain = BUF_INIT;
 	int rc = -1;
 

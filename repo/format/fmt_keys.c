@@ -204,24 +204,39 @@ int fmt_key_file_parse(const char *line, uint8_t ret_slot[FMT_SLOT_LEN],
 
 /* --- end --------------------------------------------------------------------*/
 
-static void elem_session(struct fmt_dec *d, void *ctx)
+void fmt_list_add_stood(struct fmt_list_buf *l, const struct fmt_stood *s)
+{
+	fmt_add_str(&l->b, fmt_str(s->session));
+	buf_u32(&l->b, s->segments);
+	buf_add(&l->b, s->snapshot, 32);
+	l->n++;
+}
+
+int fmt_stood_next(struct fmt_list *l, struct fmt_stood *ret)
+{
+	struct rd r = fmt_list_rd(l);
+	uint64_t n = rd_var(&r);
+	const uint8_t *p = rd_bytes(&r, n);
+
+	if (p != NULL && n < sizeof(ret->session)) {
+		memcpy(ret->session, p, n);
+		ret->session[n] = '\0';
+	}
+	ret->segments = rd_u32(&r);
+	p = rd_bytes(&r, 32);
+	if (p != NULL)
+		memcpy(ret->snapshot, p, 32);
+	return fmt_list_took(l, &r);
+}
+
+static void elem_stood(struct fmt_dec *d, void *ctx)
 {
 	char t[FMT_SESSION_MAX];
 
 	(void)ctx;
 	fmt_dec_session(d, t, false, "session of a list");
-}
-
-static int end_decode(const void *obj, size_t len, size_t tail,
-    struct fmt_end *ret, struct err *err)
-{
-	struct fmt_dec d = fmt_dec_object(obj, len, FMT_END, tail,
-	    &ret->epoch, err);
-
-	fmt_dec_copy(&d, ret->slot, FMT_SLOT_LEN, "slot");
-	ret->time_ns = fmt_dec_i64(&d, "time");
-	ret->sessions = fmt_dec_list(&d, 1, elem_session, NULL, "sessions");
-	return fmt_dec_end(&d);
+	fmt_dec_u32(d, "segments of a session");
+	fmt_dec_bytes(d, 32, "hash of a snapshot");
 }
 
 int fmt_end_encode(struct buf *obj, const struct fmt_end *e, struct err *err)
@@ -233,11 +248,17 @@ int fmt_end_encode(struct buf *obj, const struct fmt_end *e, struct err *err)
 	fmt_add_i64(obj, e->time_ns);
 	fmt_add_list(obj, &e->sessions);
 	return fmt_encoded(obj, "the end of a credential",
-	    end_decode(obj->p, obj->len, 0, &t, err), err);
+	    fmt_end_decode(obj->p, obj->len, &t, err), err);
 }
 
 int fmt_end_decode(const void *obj, size_t len, struct fmt_end *ret,
     struct err *err)
 {
-	return end_decode(obj, len, FMT_SIGNED_TAIL, ret, err);
+	struct fmt_dec d = fmt_dec_object(obj, len, FMT_END, 0, &ret->epoch,
+	    err);
+
+	fmt_dec_copy(&d, ret->slot, FMT_SLOT_LEN, "slot");
+	ret->time_ns = fmt_dec_i64(&d, "time");
+	ret->sessions = fmt_dec_list(&d, 37, elem_stood, NULL, "sessions");
+	return fmt_dec_end(&d);
 }

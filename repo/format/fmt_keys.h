@@ -3,7 +3,7 @@
 
 #include <stdint.h>
 
-#include "repo/format/fmt_object.h"
+#include "repo/format/fmt_name.h"
 
 /*
  * Credentials and config (FORMAT.md 3).  Encoders append header and body to an
@@ -70,14 +70,22 @@ void fmt_key_file_line(char dst[FMT_KEY_FILE_MAX],
 int fmt_key_file_parse(const char *line, uint8_t ret_slot[FMT_SLOT_LEN],
     uint8_t ret_secret[32], struct err *err);
 
-/* --- end, signed by the administration key of `epoch` --------------------------------------*/
+/* --- end, believed by the hash of it that a config lists -------------------------------------*/
 
 struct fmt_end {
-	uint32_t epoch;
+	uint32_t epoch;       /* the current one when it was made */
 	uint8_t slot[FMT_SLOT_LEN];
 	int64_t time_ns;
-	struct fmt_list sessions; /* fmt_str_next; each is a session's name */
+	struct fmt_list sessions; /* fmt_stood_next: those that stand */
 };
+/* What stands of a session whose slot ended. */
+struct fmt_stood {
+	char session[FMT_SESSION_MAX];
+	uint32_t segments;     /* those numbered from 1 to this */
+	uint8_t snapshot[32];  /* SHA-256 of the object; zeros: none */
+};
+void fmt_list_add_stood(struct fmt_list_buf *l, const struct fmt_stood *s);
+int fmt_stood_next(struct fmt_list *l, struct fmt_stood *ret);
 int fmt_end_encode(struct buf *obj, const struct fmt_end *e, struct err *err);
 int fmt_end_decode(const void *obj, size_t len, struct fmt_end *ret,
     struct err *err);
@@ -88,11 +96,16 @@ struct fmt_grant {
 	uint32_t n;              /* the epoch granted; the list goes from 1 to n */
 	uint8_t rights;          /* enum fmt_right, or-ed */
 	struct fmt_str domain;
+	struct fmt_list families; /* fmt_grant_family_next with these rights */
+	struct fmt_list epochs;  /* fmt_grant_epoch_next with these rights */
+};
+/* A family secret and what follows from it in the grant's domain. */
+struct fmt_grant_family {
+	uint32_t from;           /* the first epoch that uses it */
 	const uint8_t *family;   /* F, 32 bytes; NULL without admin */
 	const uint8_t *id;       /* K_id, 32 bytes */
 	const uint8_t *order;    /* K_ord, 32 bytes */
 	const uint8_t *cut;      /* K_cut, 32 bytes; NULL without write */
-	struct fmt_list epochs;  /* fmt_grant_epoch_next with these rights */
 };
 struct fmt_grant_epoch {
 	uint32_t epoch;
@@ -107,6 +120,10 @@ void fmt_list_add_grant_epoch(struct fmt_list_buf *l, unsigned rights,
     const struct fmt_grant_epoch *e);
 int fmt_grant_epoch_next(struct fmt_list *l, unsigned rights,
     struct fmt_grant_epoch *ret);
+void fmt_list_add_grant_family(struct fmt_list_buf *l, unsigned rights,
+    const struct fmt_grant_family *f);
+int fmt_grant_family_next(struct fmt_list *l, unsigned rights,
+    struct fmt_grant_family *ret);
 
 /* G alone, the content of the box: secret bytes. */
 int fmt_grant_plain_encode(struct buf *b, const struct fmt_grant *g,
@@ -140,7 +157,7 @@ struct fmt_chunking {
 enum fmt_config_flag { FMT_WEAK_STORE = 1 };
 
 struct fmt_config {
-	uint32_t signer_epoch;  /* the header's */
+	uint32_t signer_epoch;  /* the header's: epoch, or the one before */
 	uint8_t repository[FMT_REPOSITORY_LEN], family[16];
 	uint32_t epoch;         /* what writers use */
 	int64_t created_ns;
@@ -150,7 +167,16 @@ struct fmt_config {
 	uint32_t lock_days;
 	uint32_t flags;         /* enum fmt_config_flag */
 	struct fmt_list need_read, need_write, optional; /* fmt_str_next */
+	struct fmt_list admins; /* fmt_admin_next: of the epochs 1 to epoch */
+	struct fmt_list ended;  /* fmt_ended_next: ascending by slot */
 };
+/* The public A of an epoch; a credential that ended, and its end's hash. */
+void fmt_list_add_admin(struct fmt_list_buf *l, const uint8_t admin_pub[32]);
+int fmt_admin_next(struct fmt_list *l, const uint8_t **ret_pub);
+void fmt_list_add_ended(struct fmt_list_buf *l,
+    const uint8_t slot[FMT_SLOT_LEN], const uint8_t hash[32]);
+int fmt_ended_next(struct fmt_list *l, const uint8_t **ret_slot,
+    const uint8_t **ret_hash);
 int fmt_config_encode(struct buf *obj, const struct fmt_config *c,
     struct err *err);
 int fmt_config_decode(const void *obj, size_t len, struct fmt_config *ret,

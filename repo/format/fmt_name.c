@@ -4,8 +4,8 @@
 #include "repo/base/bytes.h"
 #include "repo/format/fmt_name.h"
 
-/* The longest: gc/<16>/dead-<64>, and index/<16>/<46>/<8>. */
-static_assert(3 + 16 + 6 + 64 < FMT_KEY_MAX && 6 + 16 + 1 + 46 + 9 < FMT_KEY_MAX,
+/* The longest: keys/<16>/end-<64>, and index/<16>/<46>/<8>. */
+static_assert(5 + 16 + 5 + 64 < FMT_KEY_MAX && 6 + 16 + 1 + 46 + 9 < FMT_KEY_MAX,
     "every key has room");
 
 /* --- sessions ---------------------------------------------------------------*/
@@ -129,17 +129,22 @@ void fmt_key_wrap(char dst[FMT_KEY_MAX], const uint8_t slot[FMT_SLOT_LEN],
 	of_slot(dst, "keys/", slot, after);
 }
 
-void fmt_key_end(char dst[FMT_KEY_MAX], const uint8_t slot[FMT_SLOT_LEN])
+void fmt_key_end(char dst[FMT_KEY_MAX], const uint8_t slot[FMT_SLOT_LEN],
+    const uint8_t hash[32])
 {
-	of_slot(dst, "keys/", slot, "/end");
+	char after[5 + 64 + 1] = "/end-";
+
+	hex_encode(after + 5, hash, 32);
+	of_slot(dst, "keys/", slot, after);
 }
 
 void fmt_key_grant(char dst[FMT_KEY_MAX], uint32_t epoch,
-    const uint8_t slot[FMT_SLOT_LEN])
+    const uint8_t tag[FMT_TAG_LEN], const uint8_t slot[FMT_SLOT_LEN])
 {
-	char before[24];
+	char before[48], hex[2 * FMT_TAG_LEN + 1];
 
-	snprintf(before, sizeof(before), "epochs/%08x/", epoch);
+	hex_encode(hex, tag, FMT_TAG_LEN);
+	snprintf(before, sizeof(before), "epochs/%08x/%s/", epoch, hex);
 	of_slot(dst, before, slot, "");
 }
 
@@ -230,7 +235,7 @@ static bool keys_tail(const char **s, struct fmt_key *k)
 		return false;
 	if (take(s, "/cert"))
 		k->place = FMT_AT_CERT;
-	else if (take(s, "/end"))
+	else if (take(s, "/end-") && take_hex(s, k->hash, 32))
 		k->place = FMT_AT_END;
 	else if (take(s, "/wrap/") && take_number(s, &k->n, 4))
 		k->place = FMT_AT_WRAP;
@@ -304,6 +309,7 @@ static bool config_tail(const char **s, struct fmt_key *k)
 static bool grant_tail(const char **s, struct fmt_key *k)
 {
 	return take_number(s, &k->n, 4) && take(s, "/") &&
+	    take_hex(s, k->tag, FMT_TAG_LEN) && take(s, "/") &&
 	    take_hex(s, k->slot, FMT_SLOT_LEN);
 }
 

@@ -32,9 +32,12 @@ void fmt_key_config(char dst[FMT_KEY_MAX], uint32_t m);
 void fmt_key_cert(char dst[FMT_KEY_MAX], const uint8_t slot[FMT_SLOT_LEN]);
 void fmt_key_wrap(char dst[FMT_KEY_MAX], const uint8_t slot[FMT_SLOT_LEN],
     uint32_t k);
-void fmt_key_end(char dst[FMT_KEY_MAX], const uint8_t slot[FMT_SLOT_LEN]);
+/* hash: of the object. */
+void fmt_key_end(char dst[FMT_KEY_MAX], const uint8_t slot[FMT_SLOT_LEN],
+    const uint8_t hash[32]);
+/* tag: of the epoch (fmt_epoch_tag). */
 void fmt_key_grant(char dst[FMT_KEY_MAX], uint32_t epoch,
-    const uint8_t slot[FMT_SLOT_LEN]);
+    const uint8_t tag[FMT_TAG_LEN], const uint8_t slot[FMT_SLOT_LEN]);
 void fmt_key_pack(char dst[FMT_KEY_MAX],
     const uint8_t name[FMT_PACK_NAME_LEN]);
 void fmt_key_segment(char dst[FMT_KEY_MAX], const uint8_t slot[FMT_SLOT_LEN],
@@ -71,7 +74,8 @@ struct fmt_key {
 	uint8_t slot[FMT_SLOT_LEN];        /* or zeros */
 	char session[FMT_SESSION_MAX];     /* or "" */
 	uint8_t name[FMT_PACK_NAME_LEN];   /* of a pack or its parity, or zeros */
-	uint8_t hash[32];                  /* of a dead list, or zeros */
+	uint8_t tag[FMT_TAG_LEN];          /* of a grant's epoch, or zeros */
+	uint8_t hash[32];                  /* of a dead list or an end, or zeros */
 };
 
 /*

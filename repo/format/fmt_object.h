@@ -20,11 +20,13 @@
  */
 
 #define FMT_VERSION 1
+#define FMT_VERSION_AT 5 /* where it stands in a header */
 #define FMT_HEADER_LEN 16
 #define FMT_ID_LEN 32      /* of a blob */
 #define FMT_SLOT_LEN 8
 #define FMT_PACK_NAME_LEN 16
 #define FMT_REPOSITORY_LEN 16
+#define FMT_TAG_LEN 8      /* what tells two epochs of one number apart */
 #define FMT_SIGNED_TAIL 72 /* signer and signature at an object's end */
 
 enum fmt_kind {

@@ -52,24 +52,40 @@ int store_key_add(struct store *st, unsigned rights, const char *domain,
 int store_key_passwd(struct store *st, const struct store_secret *secret,
     struct err *err);
 
+struct store_remove_result {
+	char slot[17];
+	uint64_t snapshots; /* of it that stand */
+	bool last_reader;   /* no other credential is left that can read */
+};
 /*
- * End a credential: `end` lists its sessions that stand, so that what it has
- * stored stays.  Needs admin.  Class USAGE for the last one with admin, NOTFOUND
- * for a slot that is not there; 1 when it had ended before.
+ * End the credential of that slot (16 hex): `end` lists what of it stands, so
+ * that what it has stored stays, and a config names that.  Its wraps and grants
+ * are removed where that is allowed.  Needs admin.  sole_administrator: needed
+ * on a weak store (R12).  Return 0; 1 when it had ended before; -1: USAGE for
+ * the last one with admin, NOTFOUND for a slot that is not there, UNSUPPORTED.
+ * It may be called again at any moment after it was interrupted.
  */
-int store_key_remove(struct store *st, const char *slot, struct err *err);
+int store_key_remove(struct store *st, const char *slot,
+    bool sole_administrator, struct store_remove_result *ret, struct err *err);
 
 struct store_rotate_options {
 	bool new_ids;   /* a new family secret, too: all is stored anew */
 	bool sole_administrator; /* needed on a weak store (R12) */
 };
+struct store_rotate_result {
+	uint32_t epoch;        /* the new one */
+	uint64_t granted;      /* slots, the own among them */
+	uint64_t left_out;     /* certified ones that have ended */
+};
 /*
  * Begin a new epoch: new roots, granted to all slots that have not ended, then
- * a config that names it.  st stays as it was; open it again to use the new
- * one.  An interrupted rotation is gone on with by the next.  Needs admin.
- * *ret_epoch receives its number.
+ * a config that names it.  st goes on with the keys it opened with, but its
+ * next session writes under the new ones; with new_ids it has to be opened
+ * again.  Who is interrupted leaves grants that nothing names: run it again.
+ * Needs admin.  Return 0, or -1: CONFLICT when another administrator was first,
+ * UNSUPPORTED, AUTH.
  */
 int store_key_rotate(struct store *st, const struct store_rotate_options *opt,
-    uint32_t *ret_epoch, struct err *err);
+    struct store_rotate_result *ret, struct err *err);
 
 #endif

@@ -18,21 +18,63 @@ size_t store_worker_memory(enum zip_level level, size_t max_plain)
 	    FMT_BLOB_EXTRA + zip_bound(max_plain) + FMT_BLOB_EXTRA + max_plain;
 }
 
-static struct crypto_idkey *domain_idkey(struct store *st, const char *domain,
-    struct err *err)
+static struct crypto_idkey *domain_idkey(struct store *st,
+    const struct store_family *f, const char *domain, struct err *err)
 {
 	struct fmt_domain_keys dk;
 	struct crypto_idkey *k;
 
-	if (!st->own->has_family) {
-		store_need(st, STORE_ADMIN, "to work in another domain", err);
+	if (!f->has_family) {
+		if (store_need(st, STORE_ADMIN, "to work in another domain",
+		        err) == 0)
+			err_set(err, ERR_BUG, "no family secret");
 		return NULL;
 	}
-	if (fmt_domain_derive(&dk, st->own->family, fmt_str(domain), err) != 0)
+	if (fmt_domain_derive(&dk, f->sec->family, fmt_str(domain), err) != 0)
 		return NULL;
 	k = crypto_idkey_new(dk.id, err);
 	mem_wipe(&dk, sizeof(dk));
 	return k;
+}
+
+static struct store_family *families_head(struct store *st)
+{
+	struct store_family *f;
+
+	pthread_mutex_lock(&st->keys_lock);
+	f = st->families;
+	pthread_mutex_unlock(&st->keys_lock);
+	return f;
+}
+
+/* The ids of another domain: those made by w, and of all family secrets. */
+static int worker_domain(struct store_worker *w, const char *domain,
+    struct err *err)
+{
+	const struct store_family *now = store_family_at(w->st,
+	    w->st->info.epoch);
+	struct store_family *all = families_head(w->st);
+	size_t n = 0;
+
+	w->own_idkey = domain_idkey(w->st, now, domain, err);
+	if (w->own_idkey == NULL)
+		return -1;
+	w->idkey = w->own_idkey;
+	for (struct store_family *f = all; f != NULL; f = f->next)
+		n++;
+	w->former = mem_array(n, sizeof(struct crypto_idkey *), "keys of ids",
+	    err);
+	if (w->former == NULL)
+		return -1;
+	for (struct store_family *f = all; f != NULL; f = f->next) {
+		if (f == now)
+			continue;
+		w->former[w->nformer] = domain_idkey(w->st, f, domain, err);
+		if (w->former[w->nformer] == NULL)
+			return -1;
+		w->nformer++;
+	}
+	return 0;
 }
 
 struct store_worker *store_worker_new(struct store *st, enum zip_level level,
@@ -61,12 +103,10 @@ struct store_worker *store_worker_new(struct store *st, enum zip_level level,
 	w->zip = w->aead == NULL ? NULL : zip_new(level, max_plain, err);
 	if (w->zip == NULL)
 		goto fail;
-	if (domain != NULL && strcmp(domain, st->info.domain) != 0) {
-		w->own_idkey = domain_idkey(st, domain, err);
-		if (w->own_idkey == NULL)
-			goto fail;
-		w->idkey = w->own_idkey;
-	}
+	if (domain != NULL && strcmp(domain, st->info.domain) == 0)
+		domain = NULL;
+	if (domain != NULL && worker_domain(w, domain, err) != 0)
+		goto fail;
 	return w;
 fail:
 	store_worker_free(w);
@@ -80,6 +120,9 @@ void store_worker_free(struct store_worker *w)
 	crypto_aead_free(w->aead);
 	zip_free(w->zip);
 	crypto_idkey_free(w->own_idkey);
+	for (size_t i = 0; i < w->nformer; i++)
+		crypto_idkey_free(w->former[i]);
+	free(w->former);
 	buf_release(&w->sealed);
 	free(w->scratch);
 	free(w);
@@ -280,13 +323,52 @@ static int worker_scratch(struct store_worker *w, uint32_t len,
 	return 0;
 }
 
+static bool id_is(const struct crypto_idkey *k, enum store_kind kind,
+    const void *data, size_t len, const uint8_t id[STORE_ID_LEN])
+{
+	uint8_t real[STORE_ID_LEN];
+
+	crypto_id(k, (uint8_t)kind, data, len, real);
+	return memcmp(real, id, sizeof(real)) == 0;
+}
+
+/*
+ * Is id that of the bytes?  By which family secret is not written at a blob;
+ * the one that was right last is asked first.
+ */
+static int id_check(struct store_worker *w, enum store_kind kind,
+    const void *data, size_t len, const uint8_t id[STORE_ID_LEN],
+    struct err *err)
+{
+	const struct crypto_idkey *right = NULL;
+
+	if (id_is(w->checked_by != NULL ? w->checked_by : w->idkey, kind, data,
+	        len, id))
+		return 0;
+	if (id_is(w->idkey, kind, data, len, id))
+		right = w->idkey;
+	for (size_t i = 0; i < w->nformer && right == NULL; i++)
+		if (id_is(w->former[i], kind, data, len, id))
+			right = w->former[i];
+	if (w->own_idkey == NULL)
+		for (struct store_family *f = families_head(w->st);
+		    f != NULL && right == NULL; f = f->next)
+			if (f->idkey != w->idkey &&
+			    id_is(f->idkey, kind, data, len, id))
+				right = f->idkey;
+	if (right == NULL)
+		return err_set(err, ERR_CORRUPT,
+		    "holds other content than its id says");
+	w->checked_by = right;
+	return 0;
+}
+
 int store_blob_open_with(struct store *st, struct store_worker *w,
     enum store_kind kind, const uint8_t id[STORE_ID_LEN], uint32_t ordinal,
     const uint8_t key[STORE_KEY_LEN], const void *sealed, uint32_t sealed_len,
     void *dst, uint32_t plain_len, struct err *err)
 {
 	uint8_t nonce[FMT_BLOB_NONCE_LEN], ad[FMT_BLOB_AD_LEN];
-	uint8_t real[STORE_ID_LEN];
 	unsigned method;
 	size_t len;
 
@@ -306,11 +388,7 @@ int store_blob_open_with(struct store *st, struct store_worker *w,
 		return -1;
 	if (w->idkey == NULL)
 		return 0; /* of a domain whose ids cannot be made here */
-	crypto_id(w->idkey, (uint8_t)kind, dst, plain_len, real);
-	if (memcmp(real, id, sizeof(real)) != 0)
-		return err_set(err, ERR_CORRUPT,
-		    "holds other content than its id says");
-	return 0;
+	return id_check(w, kind, dst, plain_len, id, err);
 }
 
 int store_blob_open(struct store *st, struct store_worker *w,

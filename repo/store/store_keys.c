@@ -7,6 +7,7 @@
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/clock.h"
+#include "repo/base/log.h"
 #include "repo/base/mem.h"
 #include "repo/base/rand.h"
 #include "repo/store/store_internal.h"
@@ -101,11 +102,12 @@ static int put_grant(struct backend *be, const struct store_new_key *nk,
 {
 	char key[FMT_KEY_MAX];
 	struct buf obj = BUF_INIT;
-	uint8_t box_pub[32];
+	uint8_t box_pub[32], tag[FMT_TAG_LEN];
 	int r = -1;
 
 	crypto_box_public(box_pub, nk->half->box_sec);
-	fmt_key_grant(key, nk->grant.n, nk->slot);
+	fmt_epoch_tag(tag, nk->half->admin_pub);
+	fmt_key_grant(key, nk->grant.n, tag, nk->slot);
 	if (fmt_grant_encode(&obj, nk->epoch, nk->slot, box_pub, &nk->grant,
 	        err) == 0 &&
 	    fmt_sign_append(&obj, nk->repository, key, NULL, nk->admin,
@@ -134,46 +136,57 @@ int store_key_create(struct backend *be, struct store_new_key *nk,
 	    nk->half, nk->ret_line, err);
 }
 
-/* The list of all epochs for a grant with these rights. */
-static int grant_epochs(struct store *st, unsigned rights,
-    struct fmt_list_buf *l, struct err *err)
+/* The public half of a credential, for the grants of later epochs. */
+static void new_key_public(const struct store_new_key *nk,
+    struct store_grant_for *to)
 {
-	for (uint32_t n = 1; n <= st->info.epoch; n++) {
-		const struct store_epoch *e = store_epoch_find(st, n, err);
-		struct fmt_grant_epoch g;
+	memcpy(to->slot, nk->slot, sizeof(to->slot));
+	crypto_box_public(to->box_pub, nk->half->box_sec);
+	to->rights = nk->rights;
+	to->domain = nk->domain;
+}
 
-		if (e == NULL)
+/*
+ * Somebody may have changed the keys while the credential was made, and not
+ * have seen it: what came after `made` is granted here, too.
+ */
+static int grant_later(struct store *st, uint32_t made,
+    struct store_grant_for *to, struct err *err)
+{
+	const struct store_config *cfg;
+
+	if (store_config_refresh(st, err) != 0)
+		return -1;
+	cfg = store_config_now(st);
+	to->epochs = st->epochs;
+	to->families = st->families;
+	for (uint32_t n = made + 1; n <= cfg->c.epoch; n++) {
+		to->n = n;
+		to->signer = store_epoch_known(st, n - 1);
+		if (to->signer == NULL || store_epoch_known(st, n) == NULL)
+			return store_config_own(st, err);
+		if (store_grant_put(st, to, NULL, err) < 0)
 			return -1;
-		g = (struct fmt_grant_epoch){
-			.epoch = n,
-			.content_pub = e->content_pub,
-			.admin_pub = e->admin_pub,
-			.index = e->sec->index,
-			.content = e->sec->content,
-			.root = e->sec->root,
-		};
-		fmt_list_add_grant_epoch(l, rights, &g);
 	}
-	return buf_check(&l->b, "a grant", err);
+	return 0;
 }
 
 int store_key_add(struct store *st, unsigned rights, const char *domain,
     const char *label, const struct store_secret *secret, char ret_slot[17],
     char *ret_line, struct err *err)
 {
-	struct fmt_list_buf epochs = FMT_LIST_BUF_INIT;
-	struct fmt_domain_keys dk;
+	struct fmt_list_buf epochs = FMT_LIST_BUF_INIT, families = epochs;
 	struct store_new_key nk = {
 		.rights = rights,
 		.domain = domain == NULL ? "" : domain,
 		.label = label == NULL ? "" : label,
 		.secret = secret,
 		.argon_memory = st->opt.argon_memory,
-		.epoch = st->info.epoch,
 		.repository = st->info.repository,
 		.family_id = st->info.family,
 		.ret_line = ret_line,
 	};
+	struct store_grant_for to = { 0 };
 	const struct store_epoch *e;
 	int r = -1;
 
@@ -181,29 +194,33 @@ int store_key_add(struct store *st, unsigned rights, const char *domain,
 		return -1;
 	if (rights == 0 || (rights & ~7u) != 0)
 		return err_set(err, ERR_USAGE, "a credential needs rights");
-	e = store_epoch_find(st, st->info.epoch, err);
-	if (e == NULL || fmt_domain_derive(&dk, st->own->family,
-	        fmt_str(nk.domain), err) != 0)
+	if (store_config_refresh(st, err) != 0 || store_config_own(st, err) != 0)
 		return -1;
+	nk.epoch = store_config_now(st)->c.epoch;
+	e = store_epoch_known(st, nk.epoch);
+	if (e == NULL || !e->sec->has_root)
+		return err_set(err, ERR_BUG, "an administrator without the "
+		    "keys of epoch %u", nk.epoch);
 	nk.half = crypto_secret_new(sizeof(*nk.half), err);
-	if (nk.half != NULL && grant_epochs(st, rights, &epochs, err) == 0) {
+	if (nk.half != NULL && store_grant_lists(st, &(struct store_grant_for){
+	        .rights = rights, .domain = nk.domain, .n = nk.epoch,
+	        .epochs = st->epochs, .families = st->families },
+	        &families, &epochs, err) == 0) {
 		nk.admin = e->sec->admin;
 		nk.grant = (struct fmt_grant){
-			.n = st->info.epoch,
-			.family = rights & STORE_ADMIN ? st->own->family : NULL,
-			.id = dk.id,
-			.order = dk.order,
-			.cut = rights & STORE_WRITE ? dk.cut : NULL,
+			.n = nk.epoch,
+			.families = fmt_list_of(&families),
 			.epochs = fmt_list_of(&epochs),
 		};
 		r = store_key_create(st->be, &nk, err);
 	}
+	if (r == 0) {
+		new_key_public(&nk, &to);
+		r = grant_later(st, nk.epoch, &to, err);
+	}
 	if (r == 0)
 		hex_encode(ret_slot, nk.slot, STORE_SLOT_LEN);
-	if (epochs.b.p != NULL)
-		mem_wipe(epochs.b.p, epochs.b.cap);
-	fmt_list_release(&epochs);
-	mem_wipe(&dk, sizeof(dk));
+	store_grant_lists_wipe(&families, &epochs);
 	crypto_secret_free(nk.half);
 	return r;
 }
@@ -284,7 +301,6 @@ static int list_one(struct store *st, const struct store_keys *keys,
 	CLEANUP_FREE uint8_t *obj = NULL;
 	CLEANUP_FREE char *domain = NULL;
 	CLEANUP_FREE char *label = NULL;
-	char end[FMT_KEY_MAX];
 	struct store_key k = { 0 };
 	struct fmt_cert c;
 	size_t len;
@@ -294,20 +310,24 @@ static int list_one(struct store *st, const struct store_keys *keys,
 	if (r != 0)
 		return r < 0 ? -1 : 0;
 	if (store_admin_signed(st, cert_key, obj, len, FMT_CERT, err) != 0 ||
-	    fmt_cert_decode(obj, len, &c, err) != 0)
-		return err_wrap(err, "%s", cert_key);
+	    fmt_cert_decode(obj, len, &c, err) != 0) {
+		err_wrap(err, "%s", cert_key);
+		if (err->class != ERR_CORRUPT)
+			return -1;
+		log_msg(LOG_WARN, "passed over: %s", err->msg);
+		return 0;
+	}
 	domain = mem_memdup0(c.domain.p, c.domain.len, err);
 	label = domain == NULL ? NULL :
 	    mem_memdup0(c.label.p, c.label.len, err);
 	if (label == NULL)
 		return -1;
 	hex_encode(k.slot, at->slot, STORE_SLOT_LEN);
-	fmt_key_end(end, at->slot);
 	k.rights = c.rights;
 	k.domain = domain;
 	k.label = label;
 	k.created_ns = c.created_ns;
-	k.ended = store_keys_has(keys, end);
+	k.ended = store_config_ended(store_config_now(st), at->slot) != NULL;
 	k.own = memcmp(at->slot, st->info.slot, STORE_SLOT_LEN) == 0;
 	if (count_wraps(st, keys, at->slot, &k, err) != 0)
 		return -1;
@@ -321,6 +341,8 @@ int store_key_list(struct store *st,
 	struct store_keys keys = { 0 };
 	int r = store_keys_list(st->be, "keys/", &keys, err);
 
+	if (r == 0)
+		r = store_config_refresh(st, err);
 	for (size_t i = 0; i < keys.n && r == 0; i++) {
 		const char *key = store_keys_at(&keys, i);
 		struct fmt_key at;

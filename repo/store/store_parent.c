@@ -126,6 +126,10 @@ static int parent_named(struct store_session *s, const char *spec,
 	if (r > 0)
 		return err_set(err, ERR_NOTFOUND,
 		    "parent '%s': slot %s has no such snapshot", spec, slot);
+	if (r == 0 && store_family_at(s->st, (*ret)->epoch) !=
+	    store_family_at(s->st, s->epoch->n))
+		return err_set(err, ERR_USAGE, "parent '%s': is from before "
+		    "the repository got a new family secret", spec);
 	if (r == 0 && (*ret)->content != s->content)
 		return err_set(err, ERR_USAGE,
 		    "parent '%s': holds another kind of volume", spec);

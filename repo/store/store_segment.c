@@ -76,7 +76,7 @@ static int segment_verify(struct store *st, struct store_segment *sg,
 
 		if (sl == NULL)
 			return -1;
-		if (!store_slot_stands(sl, at->session))
+		if (!store_slot_segment_stands(sl, at->session, at->n))
 			return 2;
 		if (!(sl->rights & (STORE_WRITE | STORE_ADMIN)))
 			return err_set(err, ERR_CORRUPT,

@@ -108,7 +108,6 @@ static struct store_session *session_alloc(struct store *st,
 	s->cancelled_ctx = opt->cancelled_ctx;
 	s->content = opt->content;
 	s->next_segment = 1;
-	s->epoch = store_epoch_known(st, st->info.epoch);
 	s->last_segment_ns = s->last_alive_ns = clock_mono_ns();
 	s->host = mem_strdup(opt->host == NULL ? "" : opt->host, err);
 	if (s->host != NULL)
@@ -217,20 +216,34 @@ static int session_declare(struct store_session *s, struct err *err)
 	return r == 0 ? 0 : err_wrap(err, "%s", s->object);
 }
 
-/* May this program and credential write here? */
-static int may_write(struct store *st, struct err *err)
+/*
+ * Under which epoch is to be written, when this program and credential may?  A
+ * store may be open for weeks, so this is asked anew for each session.
+ */
+static int session_epoch(struct store *st, struct store_epoch **ret_epoch,
+    struct err *err)
 {
-	struct fmt_config c;
+	const struct store_config *cfg;
 
-	if (store_need(st, STORE_WRITE, "to write", err) != 0 ||
-	    fmt_config_decode(st->config.p, st->config.len, &c, err) != 0)
+	if (store_config_refresh(st, err) != 0 || store_config_own(st, err) != 0)
 		return -1;
-	return fmt_config_usable(&c, 1, err);
+	cfg = store_config_now(st);
+	*ret_epoch = store_epoch_known(st, cfg->c.epoch);
+	if (*ret_epoch == NULL)
+		return err_set(err, ERR_BUG, "no keys of epoch %u",
+		    cfg->c.epoch);
+	/* What is open here makes ids, cuts and orders by the old secret. */
+	if (store_family_at(st, cfg->c.epoch) !=
+	    store_family_at(st, st->info.epoch))
+		return err_set(err, ERR_CONFLICT, "the repository got a new "
+		    "family secret since it was opened (open it again)");
+	return fmt_config_usable(&cfg->c, 1, err);
 }
 
 /* What begins once the right to write is sure. */
 static struct store_session *begin(struct store *st,
-    const struct store_session_options *opt, struct err *err)
+    const struct store_session_options *opt, struct store_epoch *epoch,
+    struct err *err)
 {
 	struct store_session *s;
 
@@ -242,6 +255,7 @@ static struct store_session *begin(struct store *st,
 	s = session_alloc(st, opt, err);
 	if (s == NULL)
 		return NULL;
+	s->epoch = epoch;
 	/* R1, in this order and no other. */
 	if (store_dead_generation(st, &s->generation, err) != 0 ||
 	    session_name(s, err) != 0 || session_declare(s, err) != 0)
@@ -260,7 +274,12 @@ fail:
 struct store_session *store_session_begin(struct store *st,
     const struct store_session_options *opt, struct err *err)
 {
-	return may_write(st, err) != 0 ? NULL : begin(st, opt, err);
+	struct store_epoch *epoch;
+
+	if (store_need(st, STORE_WRITE, "to write", err) != 0 ||
+	    session_epoch(st, &epoch, err) != 0)
+		return NULL;
+	return begin(st, opt, epoch, err);
 }
 
 struct store_session *store_session_begin_mend(struct store *st,
@@ -271,8 +290,12 @@ struct store_session *store_session_begin_mend(struct store *st,
 		.parent = "none", .pack_buffers = BUFFERS_MIN,
 	};
 
-	return store_need(st, STORE_ADMIN, "to repair", err) != 0 ? NULL :
-	    begin(st, &opt, err);
+	struct store_epoch *epoch;
+
+	if (store_need(st, STORE_ADMIN, "to repair", err) != 0 ||
+	    session_epoch(st, &epoch, err) != 0)
+		return NULL;
+	return begin(st, &opt, epoch, err);
 }
 
 const struct store_snapshot *store_session_parent(const struct store_session *s,
@@ -486,6 +509,27 @@ static int make_snapshot(struct store_session *s, const struct store_commit *c,
 	return r;
 }
 
+/*
+ * Whoever removes this credential lists what stands after the config has said
+ * so.  So what is committed stands when no such config is there now.
+ */
+static int session_stood(struct store_session *s, struct err *err)
+{
+	const struct store_slot *sl;
+
+	if (store_config_refresh(s->st, err) != 0)
+		return err_wrap(err, "the snapshot is there, but whether this "
+		    "credential still counts is not known");
+	if (store_config_ended(store_config_now(s->st), s->st->info.slot) ==
+	    NULL)
+		return 0;
+	sl = store_slot_find(s->st, s->st->info.slot, err);
+	if (sl != NULL && store_slot_stands(sl, s->name))
+		return 0;
+	store_config_own(s->st, err);
+	return err_wrap(err, "the snapshot may not count");
+}
+
 /* The one step that makes all of it exist. */
 static int put_snapshot(struct store_session *s, const struct store_commit *c,
     struct err *err)
@@ -502,7 +546,7 @@ static int put_snapshot(struct store_session *s, const struct store_commit *c,
 	if (r > 0)
 		return err_set(err, ERR_CONFLICT, "%s: this run was silent for "
 		    "too long and has been revoked", s->object);
-	return r == 0 ? 0 : err_wrap(err, "%s", key);
+	return r == 0 ? session_stood(s, err) : err_wrap(err, "%s", key);
 }
 
 int store_session_commit(struct store_session *s, const struct store_commit *c,

@@ -9,15 +9,54 @@
 #include "repo/base/mem.h"
 #include "repo/store/store_internal.h"
 
+/*
+ * The epoch that an object of that kind names.  One of a later version is read
+ * so far, too (header and signature stay in all versions): *ret_newer.
+ */
+static int signed_epoch(const void *obj, size_t len, enum fmt_kind kind,
+    uint32_t *ret_epoch, bool *ret_newer, struct err *err)
+{
+	*ret_newer = false;
+	if (fmt_header_read(obj, len, kind, ret_epoch, err) == 0)
+		return 0;
+	if (err->class != ERR_UNSUPPORTED)
+		return -1;
+	err_clear(err);
+	*ret_epoch = le32_get((const uint8_t *)obj + 8);
+	*ret_newer = true;
+	return 0;
+}
+
+int store_signed_newer(struct store *st, const char *key, const void *obj,
+    size_t len, struct err *err)
+{
+	struct err ignored = ERR_INIT;
+	uint8_t slot[FMT_SLOT_LEN];
+	const struct store_epoch *e;
+	uint32_t epoch;
+	bool newer;
+
+	if (signed_epoch(obj, len, FMT_CONFIG, &epoch, &newer, &ignored) != 0 ||
+	    !newer)
+		return 0;
+	e = store_epoch_known(st, epoch);
+	if (e == NULL || fmt_signed_signer(obj, len, slot, NULL) != 1 ||
+	    fmt_signed_check(obj, len, st->info.repository, key, e->admin_pub,
+	        NULL) != 0)
+		return 0;
+	return fmt_header_read(obj, len, FMT_CONFIG, &epoch, err);
+}
+
 int store_admin_signed(struct store *st, const char *key, const void *obj,
     size_t len, enum fmt_kind kind, struct err *err)
 {
 	uint8_t slot[FMT_SLOT_LEN];
 	struct store_epoch *e;
 	uint32_t epoch;
+	bool newer;
 	int r;
 
-	if (fmt_header_read(obj, len, kind, &epoch, err) != 0)
+	if (signed_epoch(obj, len, kind, &epoch, &newer, err) != 0)
 		return -1;
 	e = store_epoch_find(st, epoch, err);
 	if (e == NULL)
@@ -26,8 +65,10 @@ int store_admin_signed(struct store *st, const char *key, const void *obj,
 	if (r == 0)
 		return err_set(err, ERR_CORRUPT,
 		    "it is not signed by an administration key");
-	return r < 0 ? -1 : fmt_signed_check(obj, len, st->info.repository, key,
-	    e->admin_pub, err);
+	if (r < 0 || fmt_signed_check(obj, len, st->info.repository, key,
+	        e->admin_pub, err) != 0)
+		return -1;
+	return newer ? fmt_header_read(obj, len, kind, &epoch, err) : 0;
 }
 
 int store_admin_put(struct store *st, const char *key, struct buf *obj,
@@ -51,9 +92,7 @@ static void slot_free(struct store_slot *sl)
 {
 	if (sl == NULL)
 		return;
-	for (size_t i = 0; i < sl->standing.n; i++)
-		free(sl->standing.v[i]);
-	free(sl->standing.v);
+	free(sl->standing);
 	free(sl->domain);
 	free(sl);
 }
@@ -70,48 +109,45 @@ void store_slots_free(struct store *st)
 
 /* The sessions that stand although the slot was removed. */
 static int slot_read_end(struct store *st, struct store_slot *sl,
-    struct err *err)
+    const uint8_t hash[32], struct err *err)
 {
 	char key[FMT_KEY_MAX];
 	CLEANUP_FREE uint8_t *obj = NULL;
+	uint8_t real[32];
 	struct fmt_end end;
-	struct fmt_str s;
 	size_t len;
 	int r;
 
-	fmt_key_end(key, sl->slot);
+	sl->ended = true;
+	fmt_key_end(key, sl->slot, hash);
 	r = backend_get_all(st->be, key, STORE_LARGE_OBJECT, &obj, &len, err);
-	if (r == 0)
-		r = store_admin_signed(st, key, obj, len, FMT_END, err);
-	if (r == 0)
+	if (r > 0)
+		return err_set(err, ERR_CORRUPT, "%s: does not exist, so what "
+		    "stands of that removed credential is not known ('wherry "
+		    "key remove' of it makes a new list of what is there now)",
+		    key);
+	if (r == 0) {
+		crypto_sha256(real, obj, len);
+		if (memcmp(real, hash, sizeof(real)) != 0)
+			return err_set(err, ERR_CORRUPT,
+			    "%s: has another hash", key);
 		r = fmt_end_decode(obj, len, &end, err);
+	}
 	if (r == 0 && memcmp(end.slot, sl->slot, sizeof(end.slot)) != 0)
 		r = err_set(err, ERR_CORRUPT, "is of another slot");
-	/* Anyone may put what is no end: it must not end a slot, or hide it. */
-	if (r < 0 && err->class == ERR_CORRUPT) {
-		log_msg(LOG_WARN, "passed over: %s: %s", key, err->msg);
-		return 0;
-	}
 	if (r != 0)
-		return r < 0 ? err_wrap(err, "%s", key) : 0;
-	sl->ended = true;
-	if (end.sessions.n == 0)
-		return 0;
-	sl->standing.v = mem_array(end.sessions.n, sizeof(char *),
+		return err_wrap(err, "%s", key);
+	sl->standing = mem_array(end.sessions.n + 1, sizeof(*sl->standing),
 	    "a list of sessions", err);
-	if (sl->standing.v == NULL)
+	if (sl->standing == NULL)
 		return -1;
-	while (fmt_str_next(&end.sessions, &s) == 0) {
-		char *copy = mem_memdup0(s.p, s.len, err);
-
-		if (copy == NULL)
-			return -1;
-		sl->standing.v[sl->standing.n++] = copy;
-	}
+	while (fmt_stood_next(&end.sessions,
+	    &sl->standing[sl->nstanding]) == 0)
+		sl->nstanding++;
 	return 0;
 }
 
-static int slot_read(struct store *st, struct store_slot *sl, struct err *err)
+int store_slot_cert(struct store *st, struct store_slot *sl, struct err *err)
 {
 	char key[FMT_KEY_MAX];
 	CLEANUP_FREE uint8_t *obj = NULL;
@@ -133,20 +169,33 @@ static int slot_read(struct store *st, struct store_slot *sl, struct err *err)
 	memcpy(sl->sign_pub, c.sign_pub, 32);
 	memcpy(sl->box_pub, c.box_pub, 32);
 	sl->rights = c.rights;
-	sl->domain = mem_memdup0(c.domain.p, c.domain.len, err);
-	if (sl->domain == NULL)
+	sl->domain = mem_memdup0(c.domain.p == NULL ? "" : c.domain.p,
+	    c.domain.len, err);
+	return sl->domain == NULL ? -1 : 0;
+}
+
+static int slot_read(struct store *st, struct store_slot *sl,
+    const struct store_config *cfg, struct err *err)
+{
+	const uint8_t *hash = store_config_ended(cfg, sl->slot);
+
+	sl->config = cfg->m;
+	if (store_slot_cert(st, sl, err) != 0)
 		return -1;
-	return slot_read_end(st, sl, err);
+	return hash == NULL ? 0 : slot_read_end(st, sl, hash, err);
 }
 
 const struct store_slot *store_slot_find(struct store *st,
     const uint8_t slot[STORE_SLOT_LEN], struct err *err)
 {
+	const struct store_config *cfg = store_config_now(st);
 	struct store_slot *sl;
 
+	/* What was read under an older config stays, for those who hold it. */
 	pthread_mutex_lock(&st->keys_lock);
 	for (sl = st->slots; sl != NULL; sl = sl->next)
-		if (memcmp(sl->slot, slot, STORE_SLOT_LEN) == 0)
+		if (memcmp(sl->slot, slot, STORE_SLOT_LEN) == 0 &&
+		    sl->config == cfg->m)
 			break;
 	pthread_mutex_unlock(&st->keys_lock);
 	if (sl != NULL)
@@ -155,7 +204,7 @@ const struct store_slot *store_slot_find(struct store *st,
 	if (sl == NULL)
 		return NULL;
 	memcpy(sl->slot, slot, STORE_SLOT_LEN);
-	if (slot_read(st, sl, err) != 0) {
+	if (slot_read(st, sl, cfg, err) != 0) {
 		slot_free(sl);
 		return NULL;
 	}
@@ -167,14 +216,40 @@ const struct store_slot *store_slot_find(struct store *st,
 	return sl;
 }
 
+static const struct fmt_stood *slot_stood(const struct store_slot *sl,
+    const char *session)
+{
+	for (size_t i = 0; i < sl->nstanding; i++)
+		if (strcmp(sl->standing[i].session, session) == 0)
+			return &sl->standing[i];
+	return NULL;
+}
+
 bool store_slot_stands(const struct store_slot *sl, const char *session)
 {
-	if (!sl->ended)
-		return true;
-	for (size_t i = 0; i < sl->standing.n; i++)
-		if (strcmp(sl->standing.v[i], session) == 0)
-			return true;
-	return false;
+	return !sl->ended || slot_stood(sl, session) != NULL;
+}
+
+bool store_slot_segment_stands(const struct store_slot *sl,
+    const char *session, uint64_t number)
+{
+	const struct fmt_stood *s = slot_stood(sl, session);
+
+	return !sl->ended || (s != NULL && number <= s->segments);
+}
+
+/* Whoever held a removed credential can still sign: only what was listed counts. */
+static int snapshot_stands(const struct store_slot *sl, const char *session,
+    const void *obj, size_t len, struct err *err)
+{
+	const struct fmt_stood *s = slot_stood(sl, session);
+	uint8_t hash[32];
+
+	crypto_sha256(hash, obj, len);
+	if (s == NULL || memcmp(hash, s->snapshot, sizeof(hash)) != 0)
+		return err_set(err, ERR_CORRUPT,
+		    "its slot was removed, and it is not among what stands");
+	return 0;
 }
 
 int store_slot_signed(struct store *st, const char *key, const void *obj,
@@ -184,9 +259,10 @@ int store_slot_signed(struct store *st, const char *key, const void *obj,
 	const struct store_slot *sl;
 	uint8_t signer[FMT_SLOT_LEN];
 	uint32_t epoch;
+	bool newer;
 	int r;
 
-	if (fmt_header_read(obj, len, kind, &epoch, err) != 0)
+	if (signed_epoch(obj, len, kind, &epoch, &newer, err) != 0)
 		return -1;
 	*ret_epoch = store_epoch_find(st, epoch, err);
 	if (*ret_epoch == NULL)
@@ -205,6 +281,11 @@ int store_slot_signed(struct store *st, const char *key, const void *obj,
 		    "its slot was removed, and it is not among what stands");
 	if (!(sl->rights & (STORE_WRITE | STORE_ADMIN)))
 		return err_set(err, ERR_CORRUPT, "its slot may not write");
-	return fmt_signed_check(obj, len, st->info.repository, key,
-	    sl->sign_pub, err);
+	if (fmt_signed_check(obj, len, st->info.repository, key, sl->sign_pub,
+	        err) != 0)
+		return -1;
+	if (sl->ended && kind == FMT_SNAPSHOT &&
+	    snapshot_stands(sl, session, obj, len, err) != 0)
+		return -1;
+	return newer ? fmt_header_read(obj, len, kind, &epoch, err) : 0;
 }

@@ -168,8 +168,12 @@ static int snapshot_verify(struct store *st, const char *key,
 {
 	enum fmt_kind kind;
 
-	if (fmt_header_any(obj, len, &kind, NULL, err) != 0)
-		return -1;
+	if (fmt_header_any(obj, len, &kind, NULL, err) != 0) {
+		if (err->class != ERR_UNSUPPORTED)
+			return -1;
+		/* It is told as of a later version only when it is signed. */
+		kind = ((const uint8_t *)obj)[4];
+	}
 	if (kind == FMT_REVOCATION)
 		return store_admin_signed(st, key, obj, len, FMT_REVOCATION,
 		    err) == 0 ? 1 : -1;
@@ -230,6 +234,7 @@ int store_snapshot_load(struct store *st, const char *key,
 		return -1;
 	sn->slot_rights = sl->rights;
 	memcpy(sn->slot, at.slot, sizeof(sn->slot));
+	sn->epoch = ep->n;
 	memcpy(sn->session, at.session, sizeof(at.session));
 	hex_encode(sn->id, name.random, sizeof(name.random));
 	if (snapshot_open(key, ep, obj, len, sn, err) != 0)
@@ -242,6 +247,73 @@ int store_snapshot_load(struct store *st, const char *key,
 	store_index_stale(st);
 	*ret_sn = STEAL_PTR(sn);
 	return 0;
+}
+
+/* K_ord of another domain, made when it is first asked for. */
+static const uint8_t *foreign_order(struct store *st, struct store_family *f,
+    const char *domain, struct err *err)
+{
+	struct fmt_domain_keys dk;
+	struct store_order *o;
+
+	if (!f->has_family) {
+		if (store_need(st, STORE_ADMIN, "to read another domain",
+		        err) == 0)
+			err_set(err, ERR_BUG, "no family secret");
+		return NULL;
+	}
+	pthread_mutex_lock(&st->keys_lock);
+	for (o = st->orders; o != NULL; o = o->next)
+		if (o->family == f && strcmp(o->domain, domain) == 0)
+			break;
+	pthread_mutex_unlock(&st->keys_lock);
+	if (o != NULL)
+		return o->key;
+	if (fmt_domain_derive(&dk, f->sec->family, fmt_str(domain), err) != 0)
+		return NULL;
+	o = crypto_secret_new(sizeof(*o), err);
+	if (o != NULL) {
+		o->family = f;
+		memcpy(o->key, dk.order, sizeof(o->key));
+		o->domain = mem_strdup(domain, err);
+	}
+	mem_wipe(&dk, sizeof(dk));
+	if (o == NULL || o->domain == NULL) {
+		crypto_secret_free(o);
+		return NULL;
+	}
+	pthread_mutex_lock(&st->keys_lock);
+	o->next = st->orders;
+	st->orders = o;
+	pthread_mutex_unlock(&st->keys_lock);
+	return o->key;
+}
+
+void store_orders_free(struct store *st)
+{
+	while (st->orders != NULL) {
+		struct store_order *o = st->orders;
+
+		st->orders = o->next;
+		free(o->domain);
+		crypto_secret_free(o);
+	}
+}
+
+const uint8_t *store_snapshot_order(struct store *st,
+    const struct store_snapshot *sn, struct err *err)
+{
+	struct store_family *f = store_family_at(st, sn->epoch);
+
+	if (f == NULL) {
+		err_set(err, ERR_AUTH, "the snapshot is from before the "
+		    "repository got a new family secret, of which this "
+		    "credential has no earlier one");
+		return NULL;
+	}
+	if (strcmp(sn->domain, st->info.domain) == 0)
+		return f->sec->order;
+	return foreign_order(st, f, sn->domain, err);
 }
 
 int store_snapshot_noted(struct store *st, const char *note_key,
@@ -287,6 +359,9 @@ int store_snapshot_keys(struct store *st, struct store_keys *keys,
 
 	*ret_n = 0;
 	*ret = NULL;
+	/* What stands is judged by the newest config: whose slot has ended. */
+	if (r == 0)
+		r = store_config_refresh(st, err);
 	/* Notes after snapshots: a note comes before its snapshot goes. */
 	if (r == 0)
 		r = store_keys_list(st->be, "forgotten/", &notes, err);

@@ -34,6 +34,7 @@ struct store_strings { char **v; size_t n; };
 /* A decoded snapshot; owned by who got it (store_snapshot_free). */
 struct store_snapshot {
 	uint8_t slot[STORE_SLOT_LEN];
+	uint32_t epoch;              /* under whose keys it was written */
 	char session[STORE_SESSION_MAX];
 	char id[17];                 /* the 16 hex that people use */
 	unsigned slot_rights;        /* enum store_right, of the slot */
@@ -71,6 +72,14 @@ int store_snapshots(struct store *st, bool checkpoints,
     int (*fn)(void *ctx, struct store_snapshot **sn, struct err *err),
     void (*bad)(void *ctx, const char *key, const struct err *why),
     void *ctx, struct err *err);
+
+/*
+ * K_ord of the snapshot's domain and epoch, by which its catalog is in order:
+ * 32 bytes, valid until the store is closed.  NULL with err: AUTH for another
+ * domain than the credential's without admin.
+ */
+const uint8_t *store_snapshot_order(struct store *st,
+    const struct store_snapshot *sn, struct err *err);
 
 /*
  * Find the one that spec names: an id, a unique prefix of one, either after

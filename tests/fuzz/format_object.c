@@ -41,8 +41,10 @@ static void key_again(char dst[FMT_KEY_MAX], const struct fmt_key *k)
 	case FMT_AT_CONFIG: fmt_key_config(dst, (uint32_t)k->n); break;
 	case FMT_AT_CERT: fmt_key_cert(dst, k->slot); break;
 	case FMT_AT_WRAP: fmt_key_wrap(dst, k->slot, (uint32_t)k->n); break;
-	case FMT_AT_END: fmt_key_end(dst, k->slot); break;
-	case FMT_AT_GRANT: fmt_key_grant(dst, (uint32_t)k->n, k->slot); break;
+	case FMT_AT_END: fmt_key_end(dst, k->slot, k->hash); break;
+	case FMT_AT_GRANT:
+		fmt_key_grant(dst, (uint32_t)k->n, k->tag, k->slot);
+		break;
 	case FMT_AT_PACK: fmt_key_pack(dst, k->name); break;
 	case FMT_AT_SEGMENT:
 		fmt_key_segment(dst, k->slot, k->session, (uint32_t)k->n);

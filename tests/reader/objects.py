@@ -18,8 +18,8 @@ _NAMES = [(re.compile(pattern), kinds) for pattern, kinds in (
     (f"config/{_H8}", (1,)),
     (f"keys/{_SLOT}/cert", (2,)),
     (f"keys/{_SLOT}/wrap/{_H8}", (3,)),
-    (f"keys/{_SLOT}/end", (4,)),
-    (f"epochs/{_H8}/{_SLOT}", (5,)),
+    (f"keys/{_SLOT}/end-([0-9a-f]{{64}})", (4,)),
+    (f"epochs/{_H8}/{_H16}/{_SLOT}", (5,)),
     ("packs/([0-9a-f]{2})/(\\1[0-9a-f]{30})", (6,)),
     (f"index/{_SLOT}/{_SESSION}/{_H8}", (7,)),
     (f"index/merged/{_H16}", (7,)),
@@ -112,9 +112,12 @@ def cert(key, data):
 
 
 def end(key, data):
-    c = body(key, data, SIGNED)
-    o = SimpleNamespace(slot=c.raw(8), time=c.i64(),
-                        stood=c.list(lambda: session_str(c)))
+    c = body(key, data)
+
+    def stood():
+        return SimpleNamespace(session=session_str(c), segments=c.u32(),
+                               snapshot=c.raw(32))
+    o = SimpleNamespace(slot=c.raw(8), time=c.i64(), stood=c.list(stood, 37))
     c.end()
     if o.slot.hex() != key.split("/")[1]:
         c.fail("of another slot")
@@ -146,9 +149,17 @@ def wrapped_secret(key, plain):
 def grant_content(key, plain):
     c = Cursor(plain, key)
     o = SimpleNamespace(n=c.u32(), rights=rights(c), domain=c.str())
-    o.f = c.raw(32) if o.rights & ADMIN else None
-    o.k_id, o.k_ord = c.raw(32), c.raw(32)
-    o.k_cut = c.raw(32) if o.rights & WRITE else None
+
+    def family():
+        return SimpleNamespace(
+            since=c.u32(), f=c.raw(32) if o.rights & ADMIN else None,
+            k_id=c.raw(32), k_ord=c.raw(32),
+            k_cut=c.raw(32) if o.rights & WRITE else None)
+    o.families = c.list(family, 68)
+    since = [f.since for f in o.families]
+    if not since or since != sorted(set(since)) or since[0] < 1 or \
+            since[-1] > o.n:
+        c.fail("its family secrets do not ascend by epochs that it grants")
 
     def epoch():
         return SimpleNamespace(
@@ -175,8 +186,18 @@ def config(key, data):
                         pack=c.u32(), parity=(c.u8(), c.u8()),
                         lock_days=c.u32(), flags=c.u32(),
                         to_read=c.list(c.str), to_write=c.list(c.str),
-                        optional=c.list(c.str))
+                        optional=c.list(c.str),
+                        admins=c.list(lambda: c.raw(32), 32),
+                        ended=c.list(lambda: (c.raw(8), c.raw(32)), 40))
     c.end()
+    _, by = header(key, data)
+    if not o.epoch or by not in (o.epoch, o.epoch - 1) or not by:
+        c.fail(f"of epoch {o.epoch} and signed in {by}")
+    if len(o.admins) != o.epoch:
+        c.fail("not one A of each epoch")
+    slots = [slot for slot, _ in o.ended]
+    if slots != sorted(set(slots)):
+        c.fail("credentials that ended do not ascend")
     if o.flags & ~1:
         c.fail(f"unknown flags {o.flags:#x}")
     return o

@@ -76,7 +76,7 @@ def restore_snapshot(args):
     s, below = pick(repo, args.snapshot)
     if s.s2 is None:
         raise NotAllowed("this credential may not read")
-    domain = repo.domain(s.s1.domain)
+    domain = repo.domain(s.s1.domain, s.epoch)
     blobs = packs.Blobs(repo, Index(repo))
     if s.s1.content == 2:
         restore.volume(blobs, domain, s.s1.root, s.s1.size, args.target)
@@ -102,7 +102,7 @@ def verify(args):
 def dump_page(args):
     repo = open_repository(args)
     blobs = packs.Blobs(repo, Index(repo))
-    domain = repo.domain(repo.grant.domain)
+    domain = repo.domain(repo.grant.domain, repo.config.epoch)
     blob_id = bytes.fromhex(args.id)
     for kind in (packs.CATALOG, packs.STATE):
         try:

@@ -100,7 +100,6 @@ class Repository:
         """passphrase: bytes; key_file: the path of one."""
         self.store = store
         self._open_wrap(passphrase, key_file)
-        self._follow_epochs()
         self._read_config()
         self._read_certs()
 
@@ -140,14 +139,46 @@ class Repository:
             return
         raise NotAllowed("the secret opens no credential here")
 
-    # Epochs, each vouched for by the one before.
+    # Epochs, each vouched for by the one before, and all by a config.
 
-    def _follow_epochs(self):
+    def _read_config(self):
+        """The highest config that the own grants lead to."""
+        doubts = []
+        for key in reversed(self.store.list("config")):
+            if objects.kinds_of(key) != (1,):
+                continue
+            data = self.store.get(key)
+            try:
+                self.epochs, self.grant = {}, None
+                self.config = objects.config(key, data)
+                self._follow_epochs(self.config.admins)
+                self.signed_by_a(key, data)
+            except Damage as e:
+                doubts.append(str(e))
+                continue
+            break
+        else:
+            raise Damage("no config that counts: " + "; ".join(doubts))
+        c = self.config
+        if (c.repository, c.family) != (self.id, self.family):
+            raise Damage(f"{key}: of another repository")
+        if c.to_read:
+            raise Damage("this reader lacks: " + ", ".join(
+                f.decode("utf-8", "replace") for f in c.to_read))
+        if c.epoch not in self.epochs:
+            raise NotAllowed(f"slot {self.slot} was left out of epoch "
+                             f"{c.epoch}")
+
+    def _follow_epochs(self, admins):
         n, a = self.secret.epoch, self.secret.a_public
-        self.epochs, self.grant = {}, None
-        while True:
-            key = f"epochs/{n:08x}/{self.slot}"
-            if self.grant and not self.store.has(key):
+        if admins[n - 1:n] != [a]:
+            raise Damage(f"another A of epoch {n} than the credential's")
+        for n, named in enumerate(admins[n - 1:], n):
+            key = f"epochs/{n:08x}/{ciphers.sha256(named)[:8].hex()}/" + \
+                self.slot
+            if not self.store.has(key):
+                if self.grant is None:
+                    raise NotAllowed(f"{key}: nothing was granted")
                 break
             data = self.store.get(key)
             _, by = objects.header(key, data)
@@ -164,7 +195,8 @@ class Repository:
                 raise Damage(f"{key}: for another slot")
             plain = ciphers.box_open(self.secret.x_secret, data[24:-72], key)
             self._take_grant(key, objects.grant_content(key, plain), a)
-            n += 1
+            if self.epochs[n].a != named:
+                raise Damage(f"{key}: another A than config names")
 
     def _take_grant(self, key, grant, a):
         epochs = {e.n: Epoch(e, key) for e in grant.epochs}
@@ -174,27 +206,44 @@ class Repository:
         if epochs[self.secret.epoch].a != a:
             raise Damage(f"{key}: another A of epoch {self.secret.epoch}")
         self.epochs, self.grant = epochs, grant
-        self.f = grant.f
         self.domains = {}
-        own = self.domain(grant.domain)
-        if (own.k_id, own.k_ord) != (grant.k_id, grant.k_ord):
-            raise Damage(f"{key}: its keys are not those of F")
-        if grant.f and grant.k_cut and grant.k_cut != derive(
-                grant.f, b"wherry/1/cut/" + grant.domain):
-            raise Damage(f"{key}: its K_cut is not that of F")
+        for f in grant.families:
+            own = self.domain(grant.domain, f.since)
+            if (own.k_id, own.k_ord) != (f.k_id, f.k_ord):
+                raise Damage(f"{key}: its keys are not those of F")
+            if f.f and f.k_cut and f.k_cut != derive(
+                    f.f, b"wherry/1/cut/" + grant.domain):
+                raise Damage(f"{key}: its K_cut is not that of F")
 
-    def domain(self, name):
-        """The keys of a domain, which may be another than the own."""
-        if name not in self.domains:
-            if self.f:
-                keys = Domain(derive(self.f, b"wherry/1/id/" + name),
-                              derive(self.f, b"wherry/1/order/" + name))
+    def domain(self, name, n):
+        """The keys of a domain, which may be another than the own, as an
+        object of epoch n uses them."""
+        held = [f for f in self.grant.families if f.since <= n]
+        if not held:
+            raise NotAllowed(f"the family secret of epoch {n} is not ours")
+        f = held[-1]
+        if (name, f.since) not in self.domains:
+            if f.f:
+                keys = Domain(derive(f.f, b"wherry/1/id/" + name),
+                              derive(f.f, b"wherry/1/order/" + name))
             elif name == self.grant.domain:
-                keys = Domain(self.grant.k_id, self.grant.k_ord)
+                keys = Domain(f.k_id, f.k_ord)
             else:
                 raise NotAllowed(f"domain {name!r} is not ours")
-            self.domains[name] = keys
-        return self.domains[name]
+            self.domains[name, f.since] = keys
+        return self.domains[name, f.since]
+
+    def all_domains(self):
+        """The keys of all domains that are known, of all family secrets."""
+        found = []
+        names = {c.domain for c in self.certs.values()} | {self.grant.domain}
+        for f in self.grant.families:
+            for name in sorted(names):
+                try:
+                    found.append(self.domain(name, f.since))
+                except NotAllowed:
+                    continue
+        return found
 
     def epoch(self, n, what):
         if n not in self.epochs:
@@ -239,51 +288,43 @@ class Repository:
             raise Damage(f"{what}: slot {slot} may not write")
         return cert
 
-    def stands(self, slot, session):
-        """Whether what a session wrote counts, for all that is known of its
-        slot."""
-        return slot not in self.ends or session in self.ends[slot].stood
+    def stood(self, slot, session):
+        """What counts of a session whose slot has ended, or None."""
+        for s in self.ends[slot].stood:
+            if s.session == session:
+                return s
+        return None
 
-    # What A says of the whole.
+    def snapshot_stands(self, slot, session, data):
+        s = slot in self.ends and self.stood(slot, session)
+        return slot not in self.ends or \
+            s is not None and s.snapshot == ciphers.sha256(data)
 
-    def _read_config(self):
-        for key in reversed(self.store.list("config")):
-            if objects.kinds_of(key) != (1,):
-                continue
-            data = self.store.get(key)
-            try:
-                self.signed_by_a(key, data)
-                self.config = objects.config(key, data)
-            except Damage:
-                if data[5:6] > b"\1":
-                    raise
-                continue
-            break
-        else:
-            raise Damage("no config that is validly signed")
-        c = self.config
-        if (c.repository, c.family) != (self.id, self.family):
-            raise Damage(f"{key}: of another repository")
-        if c.to_read:
-            raise Damage("this reader lacks: " + ", ".join(
-                f.decode("utf-8", "replace") for f in c.to_read))
+    def segment_stands(self, slot, session, k):
+        s = slot in self.ends and self.stood(slot, session)
+        return slot not in self.ends or s is not None and k <= s.segments
+
+    # What A says of the credentials.
 
     def _read_certs(self):
         self.certs, self.ends, self.unbelieved = {}, {}, []
         for key in self.store.list("keys"):
-            kinds = objects.kinds_of(key)
-            if kinds not in ((2,), (4,)):
+            if objects.kinds_of(key) != (2,):
                 continue
             try:
                 data = self.store.get(key)
                 self.signed_by_a(key, data)
-                slot = key.split("/")[1]
-                if kinds == (2,):
-                    self.certs[slot] = objects.cert(key, data)
-                else:
-                    self.ends[slot] = objects.end(key, data)
+                self.certs[key.split("/")[1]] = objects.cert(key, data)
             except Damage as e:
                 self.unbelieved.append(str(e))
+        if any(slot.hex() == self.slot for slot, _ in self.config.ended):
+            raise NotAllowed(f"slot {self.slot} has been removed")
+        for slot, digest in self.config.ended:
+            key = f"keys/{slot.hex()}/end-{digest.hex()}"
+            data = self.store.get(key)
+            if ciphers.sha256(data) != digest:
+                raise Damage(f"{key}: has another hash")
+            self.ends[slot.hex()] = objects.end(key, data)
         own = self.certs.get(self.slot)
         if own and (own.x_public != ciphers.x_public(self.secret.x_secret) or
                     own.ed_public != ciphers.ed_public(self.secret.ed_seed)):
@@ -303,7 +344,7 @@ class Repository:
                 if kind == 10:
                     self.signed_by_a(key, data)
                     objects.revocation(key, data)
-                elif not self.stands(slot, session):
+                elif not self.snapshot_stands(slot, session, data):
                     doubts.append(f"{key}: its slot was removed before")
                 elif not self._forgotten(slot, session):
                     found.append(self.snapshot(key, data))
@@ -327,8 +368,8 @@ class Repository:
         one, two = objects.snapshot_parts(key, data)
         ad = objects.bind(key, data)
         s = SimpleNamespace(key=key, slot=slot, session=session,
-                            id=session[-16:], s2=None, hash=ciphers.sha256(
-                                data))
+                            id=session[-16:], s2=None, epoch=epoch.n,
+                            hash=ciphers.sha256(data))
         s.s1 = objects.snapshot_s1(key, ciphers.xseal_open(
             epoch.k_snapshot, ad, one, key))
         if s.s1.volume.hex()[:16] != session[:16]:
@@ -339,7 +380,7 @@ class Repository:
             s.s2 = objects.snapshot_s2(key, ciphers.box_open(epoch.x, two,
                                                              key))
             try:
-                k_vol = self.domain(s.s1.domain).k_vol
+                k_vol = self.domain(s.s1.domain, epoch.n).k_vol
             except NotAllowed:
                 k_vol = None
             if k_vol and ciphers.hmac(k_vol, s.s2.volume_name) != s.s1.volume:

@@ -158,6 +158,11 @@ class Index:
                                   int(key.split("/")[2], 16) not in merged):
                 self.merged_aside.append(key)
                 continue
+            if not key.startswith("index/merged/") and \
+                    not repo.segment_stands(key.split("/")[1],
+                                            key.split("/")[2],
+                                            int(key.split("/")[3], 16)):
+                continue
             data = repo.store.get(key)
             objects.header(key, data)
             self.segments.append(Segment(repo, key, data))

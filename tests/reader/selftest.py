@@ -19,7 +19,7 @@ import pages  # noqa: E402
 import repository  # noqa: E402
 from repository import Domain  # noqa: E402
 from verify import reed_solomon  # noqa: E402
-from wire import Cursor, Damage, put_var, var_size  # noqa: E402
+from wire import Cursor, Damage, NotAllowed, put_var, var_size  # noqa: E402
 
 
 class Vectors(unittest.TestCase):
@@ -357,7 +357,8 @@ class Golden(unittest.TestCase):
                 ("config", "config/00000001", objects.config),
                 ("cert", lambda d: f"keys/{d[16:24].hex()}/cert",
                  objects.cert),
-                ("end", lambda d: f"keys/{d[16:24].hex()}/end", objects.end),
+                ("end", lambda d: f"keys/{d[16:24].hex()}/end-{'0' * 64}",
+                 objects.end),
                 ("note", lambda d: f"forgotten/{h16}/" +
                  d[17:17 + d[16]].decode(), objects.note),
                 ("revocation", f"snapshots/{h16}/{h16}-{h16[:12]}-{h16}",
@@ -374,6 +375,7 @@ class Epochs(unittest.TestCase):
     """Two epochs, written here: who is believed, and who is not."""
 
     SLOT, ID, FAMILY, F = b"\x11" * 8, b"i" * 16, b"f" * 16, b"F" * 32
+    F2, two = b"G" * 32, False
 
     def setUp(self):
         self.objects = {}
@@ -393,7 +395,7 @@ class Epochs(unittest.TestCase):
                   ciphers.x_public(self.x) + ciphers.ed_public(self.ed) +
                   b"\0\0")
         self.put_config(1, 1)
-        self.put_config(2, 2)
+        self.put_config(2, 2, signed=1)
 
     @staticmethod
     def u32(n):
@@ -421,9 +423,12 @@ class Epochs(unittest.TestCase):
             from_private_bytes(self.a(by or epoch)).sign(message)
 
     def put_grant(self, n, epoch, by=None, first=1):
-        plain = self.u32(n) + b"\7\0" + self.F + b"".join(
-            ciphers.derive(self.F, f"wherry/1/{what}/")
-            for what in ("id", "order", "cut")) + put_var(n)
+        families = [(1, self.F), (2, self.F2)][:n if self.two else 1]
+        plain = self.u32(n) + b"\7\0" + put_var(len(families)) + b"".join(
+            self.u32(since) + f + b"".join(
+                ciphers.derive(f, f"wherry/1/{what}/")
+                for what in ("id", "order", "cut"))
+            for since, f in families) + put_var(n)
         for i in range(1, n + 1):
             root = self.roots[first if i == 1 else i]
             x = ciphers.derive(root, "wherry/1/content")
@@ -431,12 +436,20 @@ class Epochs(unittest.TestCase):
                 ciphers.derive(root, "wherry/1/admin")) + ciphers.derive(
                     root, "wherry/1/index") + x + root
         box = nacl.bindings.crypto_box_seal(plain, ciphers.x_public(self.x))
-        self.sign(f"epochs/{n:08x}/{self.SLOT.hex()}", 5, epoch,
+        tag = ciphers.sha256(ciphers.ed_public(self.a(n)))[:8].hex()
+        self.sign(f"epochs/{n:08x}/{tag}/{self.SLOT.hex()}", 5, epoch,
                   self.SLOT + box, by)
 
-    def put_config(self, m, epoch, by=None):
-        self.sign(f"config/{m:08x}", 1, epoch, self.ID + self.FAMILY +
-                  self.u32(m) + bytes(8 + 20 + 20 + 4 + 2 + 4 + 4 + 3), by)
+    def put_config(self, m, epoch, by=None, signed=None, ended=(), names=None):
+        """epoch: the current one; signed: in which, if not in it"""
+        admins = names or range(1, epoch + 1)
+        self.sign(f"config/{m:08x}", 1, signed or epoch, self.ID +
+                  self.FAMILY + self.u32(epoch) +
+                  bytes(8 + 20 + 20 + 4 + 2 + 4 + 4 + 3) +
+                  put_var(epoch) + b"".join(
+                      ciphers.ed_public(self.a(n)) for n in admins) +
+                  put_var(len(ended)) + b"".join(
+                      slot + digest for slot, digest in ended), by)
 
     def open(self):
         store = repository.Directory.__new__(repository.Directory)
@@ -460,13 +473,22 @@ class Epochs(unittest.TestCase):
         self.assertEqual((list(repo.certs), repo.unbelieved),
                          ([self.SLOT.hex()], []))
 
+    def test_two_family_secrets(self):
+        one = self.open().domain(b"", 2)
+        self.two = True
+        self.put_grant(2, 1)
+        repo = self.open()
+        self.assertEqual(repo.domain(b"", 1).k_id, one.k_id)
+        self.assertNotEqual(repo.domain(b"", 2).k_id, one.k_id)
+        self.assertEqual(repo.domain(b"", 7).k_id, repo.domain(b"", 2).k_id)
+
     def test_a_grant_by_a_stranger(self):
         self.put_grant(2, 1, by=9)
-        self.refused()
+        self.assertEqual(self.open().config.epoch, 1)
 
     def test_a_grant_that_vouches_for_itself(self):
         self.put_grant(2, 2)
-        self.refused()
+        self.assertEqual(self.open().config.epoch, 1)
 
     def test_a_first_grant_by_a_stranger(self):
         self.put_grant(1, 1, by=9)
@@ -474,13 +496,26 @@ class Epochs(unittest.TestCase):
 
     def test_a_grant_that_changes_the_past(self):
         self.put_grant(2, 1, first=9)
-        self.refused()
+        self.assertEqual(self.open().config.epoch, 1)
 
     def test_a_config_by_a_stranger(self):
-        self.put_config(3, 2, by=9)
+        for by, signed, names in ((9, None, None), (9, 1, None),
+                                  (None, 2, (9, 2))):
+            self.put_config(3, 2, by=by, signed=signed, names=names)
+            with self.subTest((by, signed, names)):
+                self.assertEqual(self.open().config.epoch, 2)
+        self.put_config(4, 2)
         self.assertEqual(self.open().config.epoch, 2)
-        self.put_config(3, 2)
-        self.assertEqual(self.open().config.epoch, 3)
+
+    def test_an_attempt_that_no_config_names(self):
+        del self.objects["config/00000002"]
+        self.assertEqual(sorted(self.open().epochs), [1])
+
+    def test_a_slot_that_was_left_out(self):
+        key = next(k for k in self.objects if k.startswith("epochs/00000002/"))
+        del self.objects[key]
+        with self.assertRaises(NotAllowed):
+            self.open()
 
     def test_a_certificate_by_a_stranger(self):
         slot = b"\x22" * 8
@@ -494,12 +529,28 @@ class Epochs(unittest.TestCase):
 
     def test_an_ended_slot(self):
         name = "0123456789abcdef-0123456789ab-0123456789abcdef"
-        slot = self.SLOT.hex()
-        self.sign(f"keys/{slot}/end", 4, 2, self.SLOT + bytes(8) + b"\1" +
-                  string(name.encode()))
+        slot, data = b"\x22" * 8, b"its object"
+        end = self.head(4, 2) + slot + bytes(8) + b"\1" + \
+            string(name.encode()) + self.u32(3) + ciphers.sha256(data)
+        digest = ciphers.sha256(end)
+        key = f"keys/{slot.hex()}/end-{digest.hex()}"
+        self.objects[key] = end
         repo = self.open()
-        self.assertTrue(repo.stands(slot, name))
-        self.assertFalse(repo.stands(slot, name.replace("0", "1")))
+        self.assertTrue(repo.snapshot_stands(slot.hex(), name, b"other"))
+        self.put_config(3, 2, ended=((slot, digest),))
+        repo = self.open()
+        for session, content, k, stands in (
+                (name, data, 3, True), (name, b"other", 4, False),
+                (name.replace("0", "1"), data, 1, False)):
+            self.assertEqual(repo.snapshot_stands(
+                slot.hex(), session, content), stands)
+            self.assertEqual(repo.segment_stands(
+                slot.hex(), session, k), stands)
+        self.objects[key] += b"x"
+        self.refused()
+        self.put_config(4, 2, ended=((self.SLOT, digest),))
+        with self.assertRaises(NotAllowed):
+            self.open()
 
 
 class Others(unittest.TestCase):

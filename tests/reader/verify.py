@@ -102,13 +102,7 @@ class Verifier:
         self.packs[pack.name] = pack
         if pack.key is None:
             return
-        own = self.repo.certs[pack.slot.hex()].domain
-        domains = []
-        for name in [own] + [c.domain for c in self.repo.certs.values()]:
-            try:
-                domains.append(self.repo.domain(name))
-            except NotAllowed:
-                continue
+        domains = self.repo.all_domains()
         for n, e in enumerate(pack.entries):
             what = f"{key} blob {n}"
             try:
@@ -207,7 +201,7 @@ class Verifier:
             raise Damage("not the successor of the one that it names")
         if s1.type == 2 or s.s2 is None:
             return
-        domain = self.repo.domain(s1.domain)
+        domain = self.repo.domain(s1.domain, s.epoch)
         if s1.content == 2:
             self._byte_map(blobs, domain, s1.root, s1.size)
             if (s1.root.entries if s1.root else 0) != s1.entries:

@@ -72,12 +72,14 @@ static inline void packs_again(struct fmt_list l, struct fmt_list_buf *to)
 static inline int codec_end(const uint8_t *p, size_t len, struct buf *ret,
     struct err *err)
 {
+	struct fmt_stood s;
 	struct fmt_end e;
 	int rc;
 
 	if (fmt_end_decode(p, len, &e, err) < 0)
 		return -1;
-	WITH_LIST(e.sessions, strs_again(e.sessions, &lb_),
+	WITH_LIST(e.sessions, while (fmt_stood_next(&e.sessions, &s) == 0)
+	    fmt_list_add_stood(&lb_, &s),
 	    fmt_end_encode(ret, &e, err));
 	return rc;
 }
@@ -85,29 +87,45 @@ static inline int codec_end(const uint8_t *p, size_t len, struct buf *ret,
 static inline int codec_grant(const uint8_t *p, size_t len, struct buf *ret,
     struct err *err)
 {
+	struct fmt_list_buf fams = FMT_LIST_BUF_INIT;
+	struct fmt_grant_family f;
 	struct fmt_grant_epoch e;
 	struct fmt_grant g;
 	int rc;
 
 	if (fmt_grant_plain_decode(p, len, &g, err) < 0)
 		return -1;
+	while (fmt_grant_family_next(&g.families, g.rights, &f) == 0)
+		fmt_list_add_grant_family(&fams, g.rights, &f);
+	g.families = fmt_list_of(&fams);
 	WITH_LIST(g.epochs, while (fmt_grant_epoch_next(&g.epochs, g.rights,
 	    &e) == 0) fmt_list_add_grant_epoch(&lb_, g.rights, &e),
 	    fmt_grant_plain_encode(ret, &g, err));
+	fmt_list_release(&fams);
 	return rc;
 }
 
 static inline int codec_config(const uint8_t *p, size_t len, struct buf *ret,
     struct err *err)
 {
+	struct fmt_list_buf admins = FMT_LIST_BUF_INIT, ended = admins;
+	const uint8_t *pub, *hash;
 	struct fmt_config c;
 	int rc;
 
 	if (fmt_config_decode(p, len, &c, err) < 0)
 		return -1;
 	fmt_config_usable(&c, 1, NULL);
+	while (fmt_admin_next(&c.admins, &pub) == 0)
+		fmt_list_add_admin(&admins, pub);
+	while (fmt_ended_next(&c.ended, &pub, &hash) == 0)
+		fmt_list_add_ended(&ended, pub, hash);
+	c.admins = fmt_list_of(&admins);
+	c.ended = fmt_list_of(&ended);
 	WITH_LIST(c.optional, strs_again(c.optional, &lb_),
 	    fmt_config_encode(ret, &c, err));
+	fmt_list_release(&admins);
+	fmt_list_release(&ended);
 	return rc;
 }
 
@@ -210,7 +228,7 @@ static inline int codec_pack_head(const uint8_t *p, size_t len,
 static const struct codec codecs[] = {
 	{ "cert", FMT_SIGNED_TAIL, codec_cert },
 	{ "wrap", FMT_XSEAL_EXTRA + 132, codec_wrap },
-	{ "end", FMT_SIGNED_TAIL, codec_end },
+	{ "end", 0, codec_end },
 	{ "grant", 0, codec_grant },
 	{ "config", FMT_SIGNED_TAIL, codec_config },
 	{ "s1", 0, codec_s1 },

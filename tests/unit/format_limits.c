@@ -190,13 +190,15 @@ static void a_void_verdict_has_no_list(void **state)
 
 static void config_has_numbers_that_go_together(void **state)
 {
-	struct fmt_config good = { .epoch = 1,
+	static const uint8_t keys[80] = { 0 };
+	struct fmt_config good = { .epoch = 1, .signer_epoch = 1,
+		.admins = { keys, 32, 1 },
 		.stream = { 1048576, 524288, 4194304, 1 },
 		.block = { 65536, 32768, 262144, 1 }, .pack_size = 1 };
 	struct buf b = BUF_INIT;
 
 	(void)state;
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < 15; i++) {
 		struct fmt_config c = good;
 
 		switch (i) {
@@ -209,6 +211,11 @@ static void config_has_numbers_that_go_together(void **state)
 		case 7: c.parity_data = 1; break;
 		case 8: c.parity_data = 200, c.parity_shards = 56; break;
 		case 9: c.flags = 2; break;
+		case 10: c.signer_epoch = 0; break;
+		case 11: c.signer_epoch = 2; break;
+		case 12: c.epoch = 2; break; /* with one key */
+		case 13: c.admins.n = 0, c.admins.len = 0; break;
+		case 14: c.ended = (struct fmt_list){ keys, 80, 2 }; break;
 		}
 		buf_reset(&b);
 		assert_int_equal(fmt_config_encode(&b, &c, NULL),

@@ -17,6 +17,9 @@ static const char session[] = "0123456789abcdef-0192a3b4c5d6-fedcba9876543210";
 
 #define SLOT "00112233445566ff"
 #define NAME "abcd0f0e000000000000000000000000"
+#define TAG "abcd0f0e00000000"
+#define HASH "dead" "000000000000000000000000000000" \
+	"000000000000000000000000000000"
 
 static void expect(const char *got, const char *want, enum fmt_place place,
     uint64_t n)
@@ -33,6 +36,10 @@ static void expect(const char *got, const char *want, enum fmt_place place,
 		assert_string_equal(k.session, session);
 	if (strstr(want, NAME) != NULL)
 		assert_memory_equal(k.name, name, 16);
+	if (strstr(want, TAG "/") != NULL)
+		assert_memory_equal(k.tag, name, 8);
+	if (strstr(want, HASH) != NULL)
+		assert_memory_equal(k.hash, hash, 32);
 }
 
 static void keys_are_those_of_the_table(void **state)
@@ -47,10 +54,10 @@ static void keys_are_those_of_the_table(void **state)
 	expect(k, "keys/" SLOT "/cert", FMT_AT_CERT, 0);
 	fmt_key_wrap(k, slot, 2);
 	expect(k, "keys/" SLOT "/wrap/00000002", FMT_AT_WRAP, 2);
-	fmt_key_end(k, slot);
-	expect(k, "keys/" SLOT "/end", FMT_AT_END, 0);
-	fmt_key_grant(k, 0xfffffffe, slot);
-	expect(k, "epochs/fffffffe/" SLOT, FMT_AT_GRANT, 0xfffffffe);
+	fmt_key_end(k, slot, hash);
+	expect(k, "keys/" SLOT "/end-" HASH, FMT_AT_END, 0);
+	fmt_key_grant(k, 0xfffffffe, name, slot);
+	expect(k, "epochs/fffffffe/" TAG "/" SLOT, FMT_AT_GRANT, 0xfffffffe);
 	fmt_key_pack(k, name);
 	expect(k, "packs/ab/" NAME, FMT_AT_PACK, 0);
 	fmt_key_parity(k, name);
@@ -103,6 +110,8 @@ static void other_keys_are_of_no_object(void **state)
 		"snapshots//0123456789abcdef-0192a3b4c5d6-fedcba9876543210",
 		"gc/0000000000000003", "gc/0000000000000003/dead-",
 		"gc/0000000000000003/dead-00", "epochs/00000001",
+		"epochs/00000001/" SLOT, "epochs/00000001/" SLOT "/x",
+		"keys/" SLOT "/end", "keys/" SLOT "/end-00",
 		" config/00000001", "config/00000001 ", "lost+found",
 	};
 	struct fmt_key k;

@@ -121,13 +121,15 @@ static inline int sample_cert(struct rng *r, struct buf *b, struct err *err)
 static inline int sample_end(struct rng *r, struct buf *b, struct err *err)
 {
 	struct fmt_end e = { .epoch = 3, .time_ns = (int64_t)rng_next(r) };
-	char session[FMT_SESSION_MAX];
+	struct fmt_stood s;
 	int rc;
 
 	rng_fill(r, e.slot, sizeof(e.slot));
 	WITH_LIST(e.sessions, for (uint64_t n = rng_below(r, 4); n > 0; n--) {
-		rng_session(r, session);
-		fmt_list_add_str(&lb_, fmt_str(session));
+		rng_session(r, s.session);
+		s.segments = (uint32_t)rng_num(r);
+		rng_fill(r, s.snapshot, 32);
+		fmt_list_add_stood(&lb_, &s);
 	}, fmt_end_encode(b, &e, err));
 	return rc;
 }
@@ -135,8 +137,9 @@ static inline int sample_end(struct rng *r, struct buf *b, struct err *err)
 static inline int sample_grant(struct rng *r, struct buf *b, struct err *err)
 {
 	uint8_t k[9][32];
-	struct fmt_grant g = { .family = k[0], .id = k[1], .order = k[2],
-		.cut = k[3] };
+	struct fmt_list_buf fams = FMT_LIST_BUF_INIT;
+	struct fmt_grant_family f = { 1, k[0], k[1], k[2], k[3] };
+	struct fmt_grant g;
 	struct fmt_grant_epoch e = { 0, k[4], k[5], k[6], k[7], k[8] };
 	int rc;
 
@@ -144,17 +147,25 @@ static inline int sample_grant(struct rng *r, struct buf *b, struct err *err)
 	g.rights = rng_rights(r);
 	g.domain = rng_str(r);
 	rng_fill(r, k, sizeof(k));
+	do {
+		fmt_list_add_grant_family(&fams, g.rights, &f);
+		rng_fill(r, k, 4 * 32);
+		f.from += (uint32_t)(1 + rng_below(r, 2));
+	} while (f.from <= g.n);
+	g.families = fmt_list_of(&fams);
 	WITH_LIST(g.epochs, while (e.epoch < g.n) {
 		e.epoch++;
 		rng_fill(r, k[4], 5 * 32);
 		fmt_list_add_grant_epoch(&lb_, g.rights, &e);
 	}, fmt_grant_plain_encode(b, &g, err));
+	fmt_list_release(&fams);
 	return rc;
 }
 
 static inline int sample_config(struct rng *r, struct buf *b, struct err *err)
 {
-	struct fmt_list_buf opt = FMT_LIST_BUF_INIT;
+	struct fmt_list_buf opt = FMT_LIST_BUF_INIT, admins = opt, ended = opt;
+	uint8_t key[40] = { 0 };
 	struct fmt_config c = { .signer_epoch = 1, .epoch = 2,
 		.stream = { 1048576, 524288, 4194304, 0 },
 		.block = { 65536, 32768, 262144, 0 } };
@@ -172,8 +183,21 @@ static inline int sample_config(struct rng *r, struct buf *b, struct err *err)
 	c.parity_shards = c.parity_data;
 	rng_strs(r, &opt);
 	c.optional = fmt_list_of(&opt);
+	for (int i = 0; i < 2; i++) {
+		rng_fill(r, key, 32);
+		fmt_list_add_admin(&admins, key);
+	}
+	for (uint64_t i = 0, n = rng_below(r, 3); i < n; i++) {
+		rng_fill(r, key + 1, 39);
+		key[0] = (uint8_t)i;
+		fmt_list_add_ended(&ended, key, key + 8);
+	}
+	c.admins = fmt_list_of(&admins);
+	c.ended = fmt_list_of(&ended);
 	rc = fmt_config_encode(b, &c, err);
 	fmt_list_release(&opt);
+	fmt_list_release(&admins);
+	fmt_list_release(&ended);
 	return rc;
 }
 

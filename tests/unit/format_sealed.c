@@ -140,12 +140,14 @@ static void a_grant_holds_what_its_rights_need(void **state)
 	for (int i = 0; i < 9; i++)
 		memset(key[i], 'a' + i, 32);
 	for (unsigned rights = 1; rights <= 7; rights++) {
-		struct fmt_list_buf l = FMT_LIST_BUF_INIT;
-		struct fmt_grant g = { .n = 1, .rights = (uint8_t)rights,
-			.family = key[0], .id = key[1], .order = key[2],
-			.cut = key[3] };
+		struct fmt_list_buf l = FMT_LIST_BUF_INIT, fl = l;
+		struct fmt_grant_family f = { 1, key[0], key[1], key[2],
+			key[3] };
+		struct fmt_grant g = { .n = 1, .rights = (uint8_t)rights };
 		struct buf b = BUF_INIT;
 
+		fmt_list_add_grant_family(&fl, rights, &f);
+		g.families = fmt_list_of(&fl);
 		fmt_list_add_grant_epoch(&l, rights, &e);
 		g.epochs = fmt_list_of(&l);
 		assert_int_equal(fmt_grant_plain_encode(&b, &g, &err), 0);
@@ -159,8 +161,14 @@ static void a_grant_holds_what_its_rights_need(void **state)
 		    (rights & FMT_READ) != 0);
 		assert_int_equal(memmem(b.p, b.len, key[8], 32) != NULL,
 		    (rights & FMT_ADMIN) != 0);
-		assert_int_equal(out.cut != NULL, (rights & FMT_WRITE) != 0);
+		assert_int_equal(fmt_grant_family_next(&out.families, rights,
+		    &f), 0);
+		assert_int_equal(f.cut != NULL, (rights & FMT_WRITE) != 0);
+		assert_int_equal(f.family != NULL, (rights & FMT_ADMIN) != 0);
+		assert_int_equal(fmt_grant_family_next(&out.families, rights,
+		    &f), 1);
 		fmt_list_release(&l);
+		fmt_list_release(&fl);
 		buf_release(&b);
 	}
 }
@@ -173,12 +181,14 @@ static void epochs_of_a_grant_have_no_gaps(void **state)
 	for (uint32_t first = 0; first <= 2; first++) {
 		struct fmt_grant_epoch e = { first, sample_seed, sample_seed,
 			sample_seed, NULL, NULL };
-		struct fmt_list_buf l = FMT_LIST_BUF_INIT;
-		struct fmt_grant g = { .n = first + 1, .rights = FMT_WRITE,
-			.id = sample_seed, .order = sample_seed,
-			.cut = sample_seed };
+		struct fmt_list_buf l = FMT_LIST_BUF_INIT, fl = l;
+		struct fmt_grant_family f = { 1, NULL, sample_seed, sample_seed,
+			sample_seed };
+		struct fmt_grant g = { .n = first + 1, .rights = FMT_WRITE };
 		struct buf b = BUF_INIT;
 
+		fmt_list_add_grant_family(&fl, FMT_WRITE, &f);
+		g.families = fmt_list_of(&fl);
 		fmt_list_add_grant_epoch(&l, FMT_WRITE, &e);
 		e.epoch++;
 		fmt_list_add_grant_epoch(&l, FMT_WRITE, &e);
@@ -188,6 +198,43 @@ static void epochs_of_a_grant_have_no_gaps(void **state)
 		g.n = 3;
 		assert_int_equal(fmt_grant_plain_encode(&b, &g, &err), -1);
 		fmt_list_release(&l);
+		fmt_list_release(&fl);
+		buf_release(&b);
+	}
+}
+
+/* Each family secret counts from an epoch that is granted, in order. */
+static void families_of_a_grant_ascend(void **state)
+{
+	static const struct { uint32_t from[2]; int rc; } cases[] = {
+		{ { 1, 2 }, 0 }, { { 2, 3 }, 0 }, { { 2, 2 }, -1 },
+		{ { 3, 1 }, -1 }, { { 0, 1 }, -1 }, { { 1, 4 }, -1 },
+		{ { 0, 0 }, -1 },
+	};
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fmt_grant_epoch e = { 0, sample_seed, sample_seed,
+			sample_seed, NULL, NULL };
+		struct fmt_list_buf l = FMT_LIST_BUF_INIT, fl = l;
+		struct fmt_grant g = { .n = 3, .rights = FMT_WRITE };
+		struct buf b = BUF_INIT;
+
+		while (e.epoch++ < 3)
+			fmt_list_add_grant_epoch(&l, FMT_WRITE, &e);
+		for (int j = 0; j < 2 && cases[i].from[1] != 0; j++) {
+			struct fmt_grant_family f = { cases[i].from[j], NULL,
+				sample_seed, sample_seed, sample_seed };
+
+			fmt_list_add_grant_family(&fl, FMT_WRITE, &f);
+		}
+		g.families = fmt_list_of(&fl);
+		g.epochs = fmt_list_of(&l);
+		assert_int_equal(fmt_grant_plain_encode(&b, &g, &err),
+		    cases[i].rc);
+		fmt_list_release(&l);
+		fmt_list_release(&fl);
 		buf_release(&b);
 	}
 }
@@ -291,6 +338,7 @@ int main(void)
 		cmocka_unit_test(dead_ordinals_ascend),
 		cmocka_unit_test(a_grant_holds_what_its_rights_need),
 		cmocka_unit_test(epochs_of_a_grant_have_no_gaps),
+		cmocka_unit_test(families_of_a_grant_ascend),
 		cmocka_unit_test(a_feature_that_is_lacking_is_named),
 		cmocka_unit_test(keys_follow_from_keys_as_written),
 	};

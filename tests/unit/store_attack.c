@@ -484,24 +484,36 @@ static void forge_admin_objects(struct scene *sc, struct store *thief,
 	struct fmt_end end = { .epoch = 1 };
 	struct fmt_mark mark = { .epoch = 1 };
 	struct fmt_verdict v = { .epoch = 1, .what = FMT_DELETE };
-	struct fmt_list_buf l = FMT_LIST_BUF_INIT;
+	struct fmt_list_buf l = FMT_LIST_BUF_INIT, admins = l;
+	const uint8_t *pub;
+	uint8_t mine[32];
 	uint64_t n = signer == NULL ? 7 : 8;
 	struct store_snapshot *sn = NULL;
 
 	assert_int_equal(hex_decode(honest, 8, sc->honest_slot), 0);
 	ok(store_snapshot_find(thief, sc->id, &sn, &err));
 
-	ok(fmt_config_decode(thief->config.p, thief->config.len, &c, &err));
-	c.epoch = 9;
+	/* An epoch whose key the thief has: the next, and the present one. */
+	c = store_config_now(thief)->c;
+	c.epoch = signer == NULL ? 2 : 1;
+	crypto_sign_public(mine, thief->own->half.sign_seed);
+	while (fmt_admin_next(&c.admins, &pub) == 0)
+		fmt_list_add_admin(&admins, pub);
+	if (signer == NULL)
+		fmt_list_add_admin(&admins, mine);
+	c.admins = fmt_list_of(&admins);
 	ok(fmt_config_encode(&obj, &c, &err));
+	fmt_list_release(&admins);
 	fmt_key_config(key, (uint32_t)n);
 	sign_and_put(thief, &obj, key, signer);
 
 	if (signer == NULL) {
 		memcpy(end.slot, honest, 8);
 		ok(fmt_end_encode(&obj, &end, &err));
-		fmt_key_end(key, honest);
-		sign_and_put(thief, &obj, key, signer);
+		crypto_sha256(mine, obj.p, obj.len);
+		fmt_key_end(key, honest, mine);
+		ok(backend_put(thief->be, key, obj.p, obj.len, &err));
+		buf_release(&obj);
 
 		struct fmt_note note = { .epoch = 1 };
 
@@ -566,10 +578,6 @@ static void what_only_an_administrator_signs_is_not_taken_from_a_thief(
 	forge_admin_objects(&sc, thief, NULL);
 	forge_admin_objects(&sc, thief, thief->info.slot);
 	store_close(thief);
-	/*
-	 * An end that is not A's is no end, but whose it is cannot be told
-	 * either: see what_is_no_object_hinders_nobody for those in the way.
-	 */
 	backup_works(&sc);
 	expect_all(&sc);
 	scene_free(&sc);
@@ -582,11 +590,14 @@ static void an_epoch_of_a_thief_is_not_followed(void **state)
 	struct store *thief, *st;
 	struct store_epoch *ep;
 	const struct store_slot *sl;
-	struct fmt_list_buf epochs = FMT_LIST_BUF_INIT;
+	struct fmt_list_buf epochs = FMT_LIST_BUF_INIT, families = epochs;
+	struct fmt_list_buf admins = epochs;
+	struct fmt_config c;
+	struct fmt_grant_family gf = { .from = 1 };
 	struct fmt_grant_epoch ge[2];
 	struct buf obj = BUF_INIT;
 	struct err err = ERR_INIT;
-	uint8_t honest[8], mine[32] = { 7 };
+	uint8_t honest[8], mine[32] = { 7 }, tag[FMT_TAG_LEN];
 	char key[FMT_KEY_MAX];
 
 	(void)state;
@@ -601,14 +612,30 @@ static void an_epoch_of_a_thief_is_not_followed(void **state)
 	ge[1] = (struct fmt_grant_epoch){ 2, mine, mine, mine, NULL, NULL };
 	fmt_list_add_grant_epoch(&epochs, FMT_WRITE, &ge[0]);
 	fmt_list_add_grant_epoch(&epochs, FMT_WRITE, &ge[1]);
+	gf.id = thief->own->id;
+	gf.order = thief->own->order;
+	gf.cut = thief->own->cut;
+	fmt_list_add_grant_family(&families, FMT_WRITE, &gf);
 	struct fmt_grant g = { .n = 2, .rights = FMT_WRITE,
-		.id = thief->own->id, .order = thief->own->order,
-		.cut = thief->own->cut, .epochs = fmt_list_of(&epochs) };
+		.families = fmt_list_of(&families),
+		.epochs = fmt_list_of(&epochs) };
 
 	ok(fmt_grant_encode(&obj, 1, honest, sl->box_pub, &g, &err));
-	fmt_key_grant(key, 2, honest);
+	fmt_epoch_tag(tag, mine);
+	fmt_key_grant(key, 2, tag, honest);
 	sign_and_put(thief, &obj, key, NULL);
 	fmt_list_release(&epochs);
+	fmt_list_release(&families);
+	/* The config that would lead there, which nobody who may has signed. */
+	c = store_config_now(thief)->c;
+	c.epoch = 2;
+	fmt_list_add_admin(&admins, ep->admin_pub);
+	fmt_list_add_admin(&admins, mine);
+	c.admins = fmt_list_of(&admins);
+	ok(fmt_config_encode(&obj, &c, &err));
+	fmt_key_config(key, 2);
+	sign_and_put(thief, &obj, key, NULL);
+	fmt_list_release(&admins);
 	store_close(thief);
 	st = open_file(sc.mem, sc.honest_line);
 	assert_null(store_epoch_known(st, 2));
@@ -640,7 +667,7 @@ static void what_is_no_object_hinders_nobody(void **state)
 		put_raw(sc.mem, key, lens[i]);
 		fmt_key_wrap(key, nobody, 1);
 		put_raw(sc.mem, key, lens[i]);
-		fmt_key_grant(key, 2, honest);
+		fmt_key_grant(key, 2, nobody, honest);
 		put_raw(sc.mem, key, lens[i]);
 		fmt_key_mark(key, UINT64_MAX);
 		put_raw(sc.mem, key, lens[i]);

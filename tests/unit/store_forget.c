@@ -244,11 +244,10 @@ static void a_writer_of_an_ended_slot_holds_nobody_up(void **state)
 {
 	struct backend *mem = new_repository();
 	struct store *st = reopen(mem), *node;
+	struct store_remove_result res;
 	struct store_session *s;
-	struct fmt_end end = { .time_ns = 1 };
-	struct buf obj = BUF_INIT;
 	struct err err = ERR_INIT;
-	char slot[17], line[128], key[FMT_KEY_MAX];
+	char slot[17], line[128];
 	uint64_t removed;
 	struct seen l;
 
@@ -256,12 +255,7 @@ static void a_writer_of_an_ended_slot_holds_nobody_up(void **state)
 	add_file(mem, STORE_WRITE, slot, line);
 	node = open_file(mem, line);
 	s = begin(node);
-	memcpy(end.slot, node->info.slot, sizeof(end.slot));
-	end.epoch = 1;
-	ok(fmt_end_encode(&obj, &end, &err));
-	fmt_key_end(key, node->info.slot);
-	ok(store_admin_put(st, key, &obj, &err));
-	buf_release(&obj);
+	ok(store_key_remove(st, slot, false, &res, &err));
 	look(st, &l);
 	assert_int_equal(l.n, 1);
 	assert_true(l.v[0].powerless);

@@ -325,29 +325,37 @@ static void rotate(struct store *st, bool grant)
 		.admin_pub = k.admin_pub, .index = k.index,
 		.content = k.content, .root = root,
 	};
-	struct fmt_grant g = {
-		.n = 2, .rights = 7, .family = st->own->family,
-		.id = st->own->id, .order = st->own->order,
-		.cut = st->own->cut,
-	};
+	struct fmt_grant_family gf = { 1, st->own->family, st->own->id,
+		st->own->order, st->own->cut };
+	struct fmt_list_buf families = FMT_LIST_BUF_INIT, admins = families;
+	struct fmt_grant g = { .n = 2, .rights = 7 };
+	uint8_t tag[FMT_TAG_LEN];
 
 	rand_bytes(root, 32);
 	fmt_epoch_derive(&k, root);
 	fmt_list_add_grant_epoch(&epochs, 7, &e1);
 	fmt_list_add_grant_epoch(&epochs, 7, &e2);
 	g.epochs = fmt_list_of(&epochs);
+	fmt_list_add_grant_family(&families, 7, &gf);
+	g.families = fmt_list_of(&families);
+	fmt_list_add_admin(&admins, one->admin_pub);
+	fmt_list_add_admin(&admins, k.admin_pub);
+	fmt_epoch_tag(tag, k.admin_pub);
 	crypto_box_public(pub, st->own->half.box_sec);
 	if (grant) {
 		ok(fmt_grant_encode(&obj, 1, st->info.slot, pub, &g, &err));
-		fmt_key_grant(key, 2, st->info.slot);
+		fmt_key_grant(key, 2, tag, st->info.slot);
 		admin_put(st, key, &obj, 1);
 	}
-	ok(fmt_config_decode(st->config.p, st->config.len, &c, &err));
+	c = store_config_now(st)->c;
 	c.epoch = 2;
+	c.admins = fmt_list_of(&admins);
 	ok(fmt_config_encode(&obj, &c, &err));
 	fmt_key_config(key, 2);
 	admin_put(st, key, &obj, 1);
 	fmt_list_release(&epochs);
+	fmt_list_release(&families);
+	fmt_list_release(&admins);
 	buf_release(&obj);
 }
 
@@ -412,24 +420,51 @@ static int count(void *ctx, struct store_snapshot **sn, struct err *err)
 	return 0;
 }
 
+/* Put an end of the slot and the config that names it. */
+static void put_end(struct store *st, const uint8_t slot[8],
+    const struct fmt_stood *stood, size_t n)
+{
+	struct fmt_list_buf sessions = FMT_LIST_BUF_INIT, ended = sessions;
+	const struct store_config *cfg = store_config_now(st);
+	struct fmt_end end = { .epoch = 1 };
+	struct buf obj = BUF_INIT;
+	struct err err = ERR_INIT;
+	char key[FMT_KEY_MAX];
+	uint8_t hash[32];
+
+	for (size_t i = 0; i < n; i++)
+		fmt_list_add_stood(&sessions, &stood[i]);
+	memcpy(end.slot, slot, 8);
+	end.sessions = fmt_list_of(&sessions);
+	ok(fmt_end_encode(&obj, &end, &err));
+	crypto_sha256(hash, obj.p, obj.len);
+	fmt_key_end(key, slot, hash);
+	ok(backend_put(st->be, key, obj.p, obj.len, &err));
+	fmt_list_add_ended(&ended, slot, hash);
+	ok(store_config_put(st, cfg, store_epoch_known(st, 1), 1,
+	    cfg->c.admins, fmt_list_of(&ended), &err));
+	fmt_list_release(&sessions);
+	fmt_list_release(&ended);
+	buf_release(&obj);
+}
+
+/* listed 1: all of it; 2: the snapshot only; 3: another object's hash. */
 static void what_an_ended_slot_left_counts_when_listed(void **state)
 {
 	(void)state;
-	for (unsigned listed = 0; listed < 2; listed++) {
+	for (unsigned listed = 0; listed < 4; listed++) {
 		struct backend *mem = new_repository();
 		struct store *st = reopen(mem), *node;
-		struct fmt_list_buf sessions = FMT_LIST_BUF_INIT;
 		struct store_secret secret = { .slot = NULL };
-		struct fmt_end end = { .epoch = 1 };
-		struct buf obj = BUF_INIT;
+		struct fmt_stood stood = { .segments = listed != 2 };
 		struct err err = ERR_INIT;
-		struct store_snapshot *sn;
+		struct store_snapshot *sn = NULL;
 		struct store_worker *w;
 		struct store_session *s;
 		char slot[17], line[128], snap[17], key[FMT_KEY_MAX];
 		struct store_loc loc;
 		unsigned seen = 0;
-		uint8_t id[32];
+		uint8_t id[32], of[8];
 
 		ok(store_key_add(st, STORE_WRITE, "", "", &secret, slot, line,
 		    &err));
@@ -439,26 +474,25 @@ static void what_an_ended_slot_left_counts_when_listed(void **state)
 		s = begin(node);
 		put_n(s, w, STORE_DATA, 1, 1000, id);
 		commit_n(s, NULL, snap);
-		memcpy(end.slot, node->info.slot, 8);
 		ok(store_snapshot_find(node, snap, &sn, &err));
-		if (listed)
-			fmt_list_add_str(&sessions, fmt_str(sn->session));
+		memcpy(stood.session, sn->session, sizeof(stood.session));
+		memcpy(of, node->info.slot, 8);
+		fmt_key_snapshot(key, of, sn->session);
 		store_snapshot_free(sn);
+		ok(store_snapshot_load(node, key, &sn, stood.snapshot, &err));
+		store_snapshot_free(sn);
+		stood.snapshot[0] ^= listed == 3;
 		store_worker_free(w);
 		store_close(node);
 
-		end.sessions = fmt_list_of(&sessions);
-		ok(fmt_end_encode(&obj, &end, &err));
-		fmt_key_end(key, end.slot);
-		admin_put(st, key, &obj, 1);
+		put_end(st, of, &stood, listed > 0);
 		assert_null(store_open(keep_new(mem), &secret, NULL, &err));
 		assert_int_equal(err.class, ERR_AUTH);
 		assert_non_null(strstr(err.msg, "removed"));
 		ok(store_snapshots(st, false, count, NULL, &seen, &err));
-		assert_int_equal(seen, listed);
-		assert_int_equal(store_locate(st, id, &loc, &err), !listed);
-		fmt_list_release(&sessions);
-		buf_release(&obj);
+		assert_int_equal(seen, listed == 1 || listed == 2);
+		assert_int_equal(store_locate(st, id, &loc, &err),
+		    listed == 0 || listed == 2);
 		store_close(st);
 		backend_close(mem);
 	}
