@@ -447,6 +447,24 @@ static int delete_packs(struct gc *g, struct err *err)
 	return 0;
 }
 
+/*
+ * What the index says of deleted packs leaves it while the list is there that
+ * names them: 0, 1 when some is left (another merge was faster), -1.
+ */
+static int drop_entries(struct gc *g, struct err *err)
+{
+	struct store_merge_options opt = {
+		.memory = g->memory,
+		.cancelled = g->opt->cancelled, .ctx = g->opt->ctx,
+	};
+	struct store_merge_result res;
+
+	if (store_merge(g->st, &opt, &res, err) != 0)
+		return -1;
+	g->ret->objects_removed += res.objects_removed;
+	return res.stale > 0 || res.lost;
+}
+
 int gc_carry_out(struct gc *g, uint64_t n, struct err *err)
 {
 	CLEANUP_FREE uint8_t *obj = NULL;
@@ -471,8 +489,13 @@ int gc_carry_out(struct gc *g, uint64_t n, struct err *err)
 	if (v.what == FMT_DELETE) {
 		r = load_list(g, v.dead_hash, err);
 		/* Without it all has been deleted: it goes last. */
-		if (r == 0)
+		if (r == 0) {
 			r = delete_packs(g, err);
+			if (r == 0)
+				r = drop_entries(g, err);
+			if (r > 0)
+				return 0; /* the next step comes here again */
+		}
 	}
 	return r < 0 ? -1 : remove_lists(g, n, err);
 }

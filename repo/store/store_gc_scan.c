@@ -274,7 +274,7 @@ static int scan_sources(struct gc_scan *s, struct err *err)
 		int r;
 
 		if (__atomic_load_n(&sg->gone, __ATOMIC_RELAXED))
-			continue;
+			return 2;
 		*x = (struct source){ .sg = sg, .block = e->first,
 			.end = e->first + e->blocks };
 		s->nsrc++;

@@ -3,7 +3,6 @@
  * the result in force.  README.md says why it may run beside everything.
  */
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +22,7 @@ struct source {
 	uint64_t size;       /* bytes of the object */
 	bool known;          /* the two below are */
 	bool stale;          /* names packs that are deleted and gone */
-	bool left;           /* damaged, or too large to be made anew */
+	bool left;           /* damaged: it stays as it is */
 };
 
 struct merge {
@@ -304,22 +303,20 @@ static bool is_source(const struct merge *mg, const size_t *at, size_t n,
 	return false;
 }
 
-static void list_number(struct fmt_list_buf *l, uint64_t n, uint64_t *made)
-{
-	if (*made != 0 && *made < n) {
-		fmt_list_add_number(l, *made);
-		*made = 0;
-	}
-	if (n != UINT64_MAX)
-		fmt_list_add_number(l, n);
-}
+/* Numbers of the segments that a step made, ascending. */
+struct made {
+	uint64_t *v;
+	size_t n;
+	uint64_t entries, dropped;
+};
 
 /*
- * Put manifest `number`: what is in force but for the sources, and `made` (0:
- * nothing was left to write).  0, 1 when another has that number, -1.
+ * Put manifest `number`: what is in force but for the sources, and what was
+ * made (whose numbers are higher: they are for this manifest).  0, 1 when
+ * another has that number, -1.
  */
 static int manifest_put(struct merge *mg, const size_t *at, size_t n,
-    uint64_t made, uint64_t number, struct err *err)
+    const struct made *made, uint64_t number, struct err *err)
 {
 	struct fmt_list_buf merged = FMT_LIST_BUF_INIT;
 	struct fmt_list_buf covered = FMT_LIST_BUF_INIT;
@@ -330,9 +327,9 @@ static int manifest_put(struct merge *mg, const size_t *at, size_t n,
 
 	for (size_t i = 0; i < mg->m.nmerged; i++)
 		if (!is_source(mg, at, n, mg->m.merged[i]))
-			list_number(&merged, mg->m.merged[i], &made);
-	if (made != 0)
-		fmt_list_add_number(&merged, made);
+			fmt_list_add_number(&merged, mg->m.merged[i]);
+	for (size_t i = 0; i < made->n; i++)
+		fmt_list_add_number(&merged, made->v[i]);
 	for (size_t i = 0; i < n; i++)
 		fmt_list_add_str(&covered, fmt_str(mg->v[at[i]].key));
 	/* Those that an earlier merge has not come to remove. */
@@ -419,9 +416,53 @@ static int open_sources(struct merge *mg, const size_t *at, size_t n,
 	return 0;
 }
 
+/* Store what was made of the sources, or of a part, and remember its number. */
+static int put_made(struct merge_out *out, uint64_t *number,
+    struct made *made, struct err *err)
+{
+	uint64_t *v = realloc(made->v, (made->n + 1) * sizeof(*v));
+
+	if (v == NULL)
+		return err_nomem(err, "merged segments");
+	made->v = v;
+	if (store_merge_out_put(out, number, err) != 0)
+		return -1;
+	made->entries += store_merge_out_entries(out);
+	v[made->n++] = (*number)++;
+	return 0;
+}
+
+/* Make one segment of the sources, or several of one that is too large. */
+static int make_these(struct merge *mg, struct merge_sources *s,
+    uint64_t size, uint64_t number, struct made *made, struct err *err)
+{
+	struct merge_in *in = s->v[0];
+	uint32_t part = 0;
+
+	s->bad = 0;
+	if (size > mg->most &&
+	    store_merge_in_cut(mg->st, in, mg->most, err) != 0)
+		return -1;
+	do {
+		struct merge_out *out;
+		int r;
+
+		if (in->parts != NULL)
+			store_merge_in_rewind(in, part);
+		r = store_merge_sources(s, &out, err);
+		made->dropped += s->dropped;
+		if (r == 0 && out != NULL)
+			r = put_made(out, &number, made, err);
+		store_merge_out_free(out);
+		if (r != 0)
+			return -1;
+	} while (++part < in->nparts);
+	return 0;
+}
+
 /* The same as open_sources returns, with what was made of them. */
 static int merge_these(struct merge *mg, const size_t *at, size_t n,
-    struct merge_out **ret, uint64_t *ret_dropped, struct err *err)
+    uint64_t number, struct made *made, struct err *err)
 {
 	struct merge_sources s = {
 		.st = mg->st, .dead = mg->dead,
@@ -434,7 +475,8 @@ static int merge_these(struct merge *mg, const size_t *at, size_t n,
 		return -1;
 	r = open_sources(mg, at, n, &s, err);
 	if (r == 0) {
-		r = store_merge_sources(&s, ret, err);
+		r = make_these(mg, &s, n == 1 ? mg->v[at[0]].size : 0, number,
+		    made, err);
 		if (r < 0 && err->class == ERR_NOTFOUND)
 			r = 1;
 		if (r < 0 && err->class == ERR_CORRUPT && s.bad < n) {
@@ -443,11 +485,48 @@ static int merge_these(struct merge *mg, const size_t *at, size_t n,
 			r = 2;
 		}
 	}
-	*ret_dropped = s.dropped;
 	for (size_t i = 0; i < s.n; i++)
 		store_merge_in_free(s.v[i]);
 	free(s.v);
 	return r;
+}
+
+/* Remove what was made and no manifest lists, now or later. */
+static int unmake(struct merge *mg, const struct made *made, struct err *err)
+{
+	for (size_t i = 0; i < made->n; i++) {
+		char key[FMT_KEY_MAX];
+
+		fmt_key_merged(key, made->v[i]);
+		if (removed(mg, key, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* As merge_step, with what was made, which the caller frees. */
+static int merge_and_put(struct merge *mg, const size_t *at, size_t n,
+    struct made *made, struct err *err)
+{
+	uint64_t number, highest;
+	int r = next_number(mg, &number, err);
+
+	if (r == 0)
+		r = merge_these(mg, at, n, STORE_MERGED_FIRST(number), made,
+		    err);
+	if (r > 0)
+		return unmake(mg, made, err) != 0 ? -1 : r;
+	if (r == 0)
+		r = manifest_put(mg, at, n, made, number, err);
+	/* Refused, our manifest was never there: nothing lists what is made. */
+	if (r > 0)
+		return unmake(mg, made, err) != 0 ? -1 : 1;
+	if (r == 0)
+		r = store_manifest_number(mg->st, &highest, err);
+	if (r < 0)
+		return -1;
+	/* A higher one may stand on ours, or on none: the next listing tells. */
+	return highest != number;
 }
 
 /*
@@ -457,42 +536,17 @@ static int merge_these(struct merge *mg, const size_t *at, size_t n,
 static int merge_step(struct merge *mg, const size_t *at, size_t n,
     struct err *err)
 {
-	uint64_t number, made, dropped = 0, entries = 0, highest;
-	struct merge_out *out = NULL;
-	char key[FMT_KEY_MAX];
-	int r = next_number(mg, &number, err);
+	struct made made = { NULL, 0, 0, 0 };
+	int r = merge_and_put(mg, at, n, &made, err);
 
-	if (r == 0)
-		r = merge_these(mg, at, n, &out, &dropped, err);
-	if (r != 0)
-		return r;
-	made = STORE_MERGED_FIRST(number);
-	if (out != NULL) {
-		entries = store_merge_out_entries(out);
-		r = store_merge_out_put(out, &made, err);
-	} else {
-		made = 0;
+	if (r == 0) {
+		mg->ret->written += made.n;
+		mg->ret->entries += made.entries;
+		mg->ret->dropped += made.dropped;
+		store_index_stale(mg->st);
 	}
-	store_merge_out_free(out);
-	if (r == 0)
-		r = manifest_put(mg, at, n, made, number, err);
-	if (r > 0) {
-		/* Our manifest was never there, so nothing lists what is made. */
-		fmt_key_merged(key, made);
-		return made != 0 && removed(mg, key, err) != 0 ? -1 : 1;
-	}
-	if (r == 0)
-		r = store_manifest_number(mg->st, &highest, err);
-	if (r < 0)
-		return -1;
-	/* A higher one may stand on ours, or on none: the next listing tells. */
-	if (highest != number)
-		return 1;
-	mg->ret->written += made != 0;
-	mg->ret->entries += entries;
-	mg->ret->dropped += dropped;
-	store_index_stale(mg->st);
-	return 0;
+	free(made.v);
+	return r;
 }
 
 static uint64_t count_stale(const struct merge *mg)
@@ -502,22 +556,6 @@ static uint64_t count_stale(const struct merge *mg)
 	for (size_t i = 0; i < mg->n; i++)
 		n += mg->v[i].stale;
 	return n;
-}
-
-/* Leave alone what is too large for the memory at hand, and say so. */
-static void leave_large(struct merge *mg)
-{
-	for (size_t i = 0; i < mg->n; i++) {
-		struct source *s = &mg->v[i];
-
-		if (!s->stale || s->size <= mg->most)
-			continue;
-		log_msg(LOG_WARN, "%s: names packs that are deleted, and takes "
-		    "more memory to make anew (%" PRIu64 " MiB) than there is; "
-		    "give more by --memory", s->key,
-		    (s->size * 5 / 2 >> 20) + 1);
-		s->left = true;
-	}
 }
 
 /* All merges that are worth it: 0, 1 lost to another, -1. */
@@ -553,7 +591,6 @@ static int merge_run(struct merge *mg, struct err *err)
 			if (mg->ret->segments_before == 0)
 				mg->ret->segments_before = mg->counting;
 			mg->ret->segments_after = mg->counting;
-			leave_large(mg);
 			mg->ret->stale = count_stale(mg);
 			/* What an earlier one left; so sources go here, too. */
 			if (clean(mg, err) != 0)

@@ -7,6 +7,7 @@
 /* What the files of merging share.  One thread merges. */
 
 #define MERGE_DROPPED (UINT32_MAX - 1) /* a pack whose entries leave the index */
+#define MERGE_ASIDE (UINT32_MAX - 2)   /* one of another part */
 
 /* A segment that is read from its first entry to its last. */
 struct merge_in {
@@ -16,6 +17,10 @@ struct merge_in {
 	uint8_t buf[FMT_BLOCK_SEALED];
 	bool at_end;
 	struct fmt_index_entry e; /* the one at hand; its pack mapped */
+	uint32_t *parts;          /* NULL: it is taken whole; else nparts + 1 */
+	uint32_t nparts;          /* packs: the p-th part has those from */
+	uint32_t part;            /* parts[p] to parts[p + 1] - 1 */
+	uint32_t part_entries;    /* most in any part */
 };
 
 /* Bytes that one opened source takes, beside 4 for each of its packs. */
@@ -71,6 +76,15 @@ void store_merge_in_free(struct merge_in *in);
  */
 int store_merge_in_stale(struct store *st, struct merge_in *in,
     const struct store_dead *dead, bool *ret, struct err *err);
+/*
+ * Cut a source into parts whose segments take at most `most` bytes each, by
+ * its packs: a pack's entries stay together.  Then it can be made anew part by
+ * part, read once for each.  0 or -1.
+ */
+int store_merge_in_cut(struct store *st, struct merge_in *in, uint64_t most,
+    struct err *err);
+/* Go back to the first entry, for part `part`. */
+void store_merge_in_rewind(struct merge_in *in, uint32_t part);
 /*
  * Make one segment of all of v.  *ret NULL: no entry was left.  Return 0, or
  * -1: CORRUPT with s->bad set when that source is damaged, NOTFOUND when one

@@ -14,6 +14,7 @@ void store_merge_in_free(struct merge_in *in)
 	if (in == NULL)
 		return;
 	store_segment_close(in->sg);
+	free(in->parts);
 	free(in);
 }
 
@@ -125,6 +126,11 @@ static int map_pack(void *ctx, uint32_t local,
 		m->in->sg->numbers[local] = MERGE_DROPPED;
 		return 0;
 	}
+	if (m->in->parts != NULL && (local < m->in->parts[m->in->part] ||
+	        local >= m->in->parts[m->in->part + 1])) {
+		m->in->sg->numbers[local] = MERGE_ASIDE;
+		return 0;
+	}
 	return store_merge_out_pack(m->out, rec, &m->in->sg->numbers[local], err);
 }
 
@@ -158,13 +164,78 @@ static int in_next(struct merge_sources *s, struct merge_in *in,
 			    "not in order", in->sg->key);
 		memcpy(in->e.id, e.id, sizeof(e.id));
 		e.pack = in->sg->numbers[e.pack];
+		if (e.pack == MERGE_ASIDE)
+			continue;
 		if (e.pack == MERGE_DROPPED) {
-			s->dropped++;
+			s->dropped += in->part == 0;
 			continue;
 		}
 		in->e = e;
 		return 0;
 	}
+}
+
+/* Count the entries of each pack into n. */
+static int count_entries(struct store *st, struct merge_in *in, uint32_t *n,
+    struct err *err)
+{
+	const struct fmt_section_layout *sec = &in->sg->lay.sec[FMT_SEC_E];
+
+	for (uint32_t b = sec->first; b < sec->first + sec->blocks; b++) {
+		uint32_t len;
+
+		if (store_segment_load(st, in->sg, b, in->buf, &len, err) != 0)
+			return -1;
+		for (uint32_t at = 0; at + FMT_ENTRY_LEN <= len;
+		    at += FMT_ENTRY_LEN) {
+			struct fmt_index_entry e;
+
+			if (fmt_index_entry_get(in->buf + at,
+			        in->sg->head.packs, &e, err) != 0)
+				return err_wrap(err, "%s", in->sg->key);
+			n[e.pack]++;
+		}
+	}
+	return 0;
+}
+
+int store_merge_in_cut(struct store *st, struct merge_in *in, uint64_t most,
+    struct err *err)
+{
+	const uint32_t packs = in->sg->head.packs;
+	const uint64_t record = FMT_RECORD_FOR(FMT_SEALED_KEY_BOX);
+	CLEANUP_FREE uint32_t *n = mem_array((size_t)packs + 1, sizeof(*n),
+	    "entries of packs", err);
+	uint64_t bytes = 0, entries = 0;
+
+	in->parts = mem_array((size_t)packs + 2, sizeof(*in->parts),
+	    "parts of a segment", err);
+	if (n == NULL || in->parts == NULL ||
+	    count_entries(st, in, n, err) != 0)
+		return -1;
+	for (uint32_t i = 0; i < packs; i++) {
+		uint64_t add = record + (uint64_t)n[i] * (FMT_ENTRY_LEN + 3);
+
+		if (bytes != 0 && bytes + add > most) {
+			in->parts[++in->nparts] = i;
+			bytes = entries = 0;
+		}
+		bytes += add;
+		entries += n[i];
+		if (entries > in->part_entries)
+			in->part_entries = (uint32_t)entries;
+	}
+	in->parts[++in->nparts] = packs;
+	return 0;
+}
+
+void store_merge_in_rewind(struct merge_in *in, uint32_t part)
+{
+	in->block = in->sg->lay.sec[FMT_SEC_E].first;
+	in->len = in->pos = 0;
+	in->at_end = false;
+	in->part = part;
+	memset(&in->e, 0, sizeof(in->e));
 }
 
 /* v is a heap: the first has the least id, those at their end are last. */
@@ -313,8 +384,12 @@ int store_merge_sources(struct merge_sources *s, struct merge_out **ret,
 	s->dropped = 0;
 	s->nsame = 0;
 	for (size_t i = 0; i < s->n; i++) {
-		entries += s->v[i]->sg->head.entries;
-		packs += s->v[i]->sg->head.packs;
+		const struct merge_in *in = s->v[i];
+		bool whole = in->parts == NULL;
+
+		entries += whole ? in->sg->head.entries : in->part_entries;
+		packs += whole ? in->sg->head.packs :
+		    in->parts[in->part + 1] - in->parts[in->part];
 	}
 	heap = mem_array(s->n + 1, sizeof(struct merge_in *), "sources", err);
 	out = heap == NULL ? NULL : store_merge_out_new(s->st, entries, packs, err);
