@@ -78,7 +78,6 @@ static int verify_signed(struct store *st, const char *key,
 	union {
 		struct fmt_config config;
 		struct fmt_cert cert;
-		struct fmt_end end;
 		struct fmt_note note;
 		struct fmt_mark mark;
 		struct fmt_verdict verdict;
@@ -88,7 +87,7 @@ static int verify_signed(struct store *st, const char *key,
 	} u;
 	static const uint8_t kinds[] = {
 		[FMT_AT_CONFIG] = FMT_CONFIG, [FMT_AT_CERT] = FMT_CERT,
-		[FMT_AT_END] = FMT_END, [FMT_AT_GRANT] = FMT_GRANT,
+		[FMT_AT_GRANT] = FMT_GRANT,
 		[FMT_AT_MANIFEST] = FMT_MANIFEST, [FMT_AT_NOTE] = FMT_NOTE,
 		[FMT_AT_MARK] = FMT_MARK, [FMT_AT_VERDICT] = FMT_VERDICT,
 		[FMT_AT_BAD] = FMT_BAD, [FMT_AT_CHECKED] = FMT_CHECKED,
@@ -102,8 +101,6 @@ static int verify_signed(struct store *st, const char *key,
 		return fmt_config_decode(obj, len, &u.config, err);
 	case FMT_AT_CERT:
 		return fmt_cert_decode(obj, len, &u.cert, err);
-	case FMT_AT_END:
-		return fmt_end_decode(obj, len, &u.end, err);
 	case FMT_AT_NOTE:
 		return fmt_note_decode(obj, len, &u.note, err);
 	case FMT_AT_MARK:
@@ -137,6 +134,22 @@ static int verify_session(struct store *st, const char *key,
 	return r;
 }
 
+/* An end counts by the hash that its name has, when config lists it. */
+static int verify_end(const struct fmt_key *at, const void *obj, size_t len,
+    struct err *err)
+{
+	uint8_t hash[32];
+	struct fmt_end end;
+
+	crypto_sha256(hash, obj, len);
+	if (memcmp(hash, at->hash, sizeof(hash)) != 0)
+		return err_set(err, ERR_CORRUPT, "its hash is not its name's");
+	if (fmt_end_decode(obj, len, &end, err) != 0)
+		return -1;
+	return memcmp(end.slot, at->slot, sizeof(end.slot)) == 0 ? 0 :
+	    err_set(err, ERR_CORRUPT, "is of another slot");
+}
+
 static int verify_dead(struct store *st, const struct fmt_key *at,
     const void *obj, size_t len, struct err *err)
 {
@@ -155,28 +168,24 @@ static int verify_dead(struct store *st, const struct fmt_key *at,
 	return r;
 }
 
-/* Look at one object: 0, -1 with why. */
-static int verify(struct check *c, const char *key, const struct fmt_key *at,
-    struct err *why)
+/* What the object's bytes tell: 0, -1 with why. */
+static int verify_bytes(struct store *st, const char *key,
+    const struct fmt_key *at, const void *obj, size_t len, struct err *why)
 {
-	CLEANUP_FREE uint8_t *obj = NULL;
-	struct store_snapshot *sn = NULL;
-	struct store *st = c->st;
+	struct store_epoch *ep;
 	struct fmt_wrap wrap;
-	size_t len;
-	int r;
+	enum fmt_kind kind;
 
-	if (at->place == FMT_AT_SNAPSHOT) {
-		r = store_snapshot_load(st, key, &sn, NULL, why);
-		store_snapshot_free(sn);
-		if (r <= 0)
-			c->ret->snapshots++;
-		return r < 0 ? -1 : 0;
-	}
-	r = backend_get_all(st->be, key, STORE_LARGE_OBJECT, &obj, &len, why);
-	if (r != 0)
-		return r < 0 ? -1 : 0; /* it went while we looked */
 	switch (at->place) {
+	case FMT_AT_SNAPSHOT:
+		if (fmt_header_any(obj, len, &kind, NULL, why) != 0)
+			return -1;
+		if (kind == FMT_REVOCATION)
+			return store_admin_signed(st, key, obj, len, kind, why);
+		return store_slot_signed(st, key, obj, len, FMT_SNAPSHOT,
+		    at->slot, at->session, &ep, why);
+	case FMT_AT_END:
+		return verify_end(at, obj, len, why);
 	case FMT_AT_WRAP:
 		return fmt_wrap_decode(obj, len, &wrap, why);
 	case FMT_AT_SESSION:
@@ -188,6 +197,74 @@ static int verify(struct check *c, const char *key, const struct fmt_key *at,
 	}
 }
 
+/*
+ * It says that it is of a newer format.  If what is signed is right but for
+ * that byte, it is a damage: why says so then.
+ */
+static void newer_or_damaged(struct check *c, const char *key,
+    const struct fmt_key *at, struct err *why)
+{
+	CLEANUP_FREE uint8_t *obj = NULL;
+	struct err none = ERR_INIT;
+	size_t len;
+
+	if (backend_get_all(c->st->be, key, STORE_LARGE_OBJECT, &obj, &len,
+	        &none) != 0 || len <= FMT_VERSION_AT)
+		return;
+	obj[FMT_VERSION_AT] = FMT_VERSION;
+	if (verify_bytes(c->st, key, at, obj, len, &none) == 0)
+		err_set(why, ERR_CORRUPT, "its format version is damaged");
+}
+
+/* Look at one object: 0, -1 with why. */
+static int verify(struct check *c, const char *key, const struct fmt_key *at,
+    struct err *why)
+{
+	CLEANUP_FREE uint8_t *obj = NULL;
+	struct store_snapshot *sn = NULL;
+	size_t len;
+	int r;
+
+	if (at->place == FMT_AT_SNAPSHOT) {
+		r = store_snapshot_load(c->st, key, &sn, NULL, why);
+		store_snapshot_free(sn);
+		c->ret->snapshots += r <= 0;
+	} else {
+		r = backend_get_all(c->st->be, key, STORE_LARGE_OBJECT, &obj,
+		    &len, why);
+		if (r == 0)
+			r = verify_bytes(c->st, key, at, obj, len, why);
+	}
+	if (r >= 0)
+		return 0; /* also when it went while we looked */
+	if (why->class == ERR_UNSUPPORTED)
+		newer_or_damaged(c, key, at, why);
+	return -1;
+}
+
+/* Is at a certificate whose end config lists, and nobody has?  Tell its key. */
+static bool end_missing(struct check *c, const struct store_keys *keys,
+    const struct fmt_key *at, char end[FMT_KEY_MAX], struct err *why)
+{
+	const uint8_t *hash;
+
+	end[0] = '\0';
+	if (at->place != FMT_AT_CERT)
+		return false;
+	hash = store_config_ended(store_config_now(c->st), at->slot);
+	if (hash == NULL)
+		return false;
+	fmt_key_end(end, at->slot, hash);
+	if (store_keys_has(keys, end)) {
+		end[0] = '\0';
+		return false;
+	}
+	err_set(why, ERR_CORRUPT, "config names it, but it is missing: what "
+	    "stands of that removed credential is not known ('wherry key "
+	    "remove' of it makes a new list of what is there now)");
+	return true;
+}
+
 static int check_prefix(struct check *c, const char *prefix, struct err *err)
 {
 	struct store_keys keys = { 0 };
@@ -196,6 +273,7 @@ static int check_prefix(struct check *c, const char *prefix, struct err *err)
 	for (size_t i = 0; i < keys.n && r == 0; i++) {
 		const char *key = store_keys_at(&keys, i);
 		struct err why = ERR_INIT;
+		char end[FMT_KEY_MAX];
 		struct fmt_key at;
 
 		r = store_check_cancelled(c, err);
@@ -208,12 +286,15 @@ static int check_prefix(struct check *c, const char *prefix, struct err *err)
 		}
 		if (at.place == FMT_AT_SEGMENT || at.place == FMT_AT_MERGED)
 			continue; /* looked at with all their blocks */
-		if (verify(c, key, &at, &why) == 0)
+		if (verify(c, key, &at, &why) == 0 &&
+		    !end_missing(c, &keys, &at, end, &why))
 			continue;
+		if (at.place == FMT_AT_CERT && end[0] != '\0')
+			key = end;
 		r = store_check_judge(c, key, &why);
 		if (r != 0)
 			*err = why;
-		else if (c->mending)
+		else if (c->mending && why.class != ERR_UNSUPPORTED)
 			buf_add(&c->small, key, strlen(key) + 1);
 	}
 	store_keys_release(&keys);

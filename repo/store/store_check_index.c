@@ -192,6 +192,47 @@ static void forget_refs(struct check *c, uint32_t first)
 	c->nrefs = first;
 }
 
+/*
+ * A segment says that it is of a newer format.  If all that is signed is right
+ * but for that byte, it is a damage.
+ */
+static void newer_or_damaged(struct check *c, const char *key, uint64_t size,
+    struct err *why)
+{
+	uint8_t head[FMT_SEGMENT_HEAD], tail[FMT_SIGNED_TAIL];
+	uint8_t signer[FMT_SLOT_LEN];
+	const struct store_slot *sl = NULL;
+	const struct store_epoch *ep;
+	struct fmt_segment_layout lay;
+	struct fmt_segment_head h;
+	struct err none = ERR_INIT;
+	uint8_t *hashes;
+
+	if (backend_get(c->st->be, key, 0, head, sizeof(head), &none) != 0)
+		return;
+	head[FMT_VERSION_AT] = FMT_VERSION;
+	if (fmt_segment_head_decode(head, sizeof(head), &h, &none) != 0 ||
+	    fmt_segment_layout(&h, &lay, &none) != 0 || lay.size != size)
+		return;
+	ep = store_epoch_find(c->st, h.epoch, &none);
+	hashes = malloc((size_t)lay.blocks * FMT_BLOCK_HASH + 1);
+	if (ep != NULL && hashes != NULL && backend_get(c->st->be, key,
+	        lay.hashes_off, hashes, (size_t)lay.blocks * FMT_BLOCK_HASH,
+	        &none) == 0 && backend_get(c->st->be, key,
+	        size - sizeof(tail), tail, sizeof(tail), &none) == 0) {
+		bool admin = fmt_segment_signer(tail, signer) != 0;
+
+		if (!admin)
+			sl = store_slot_find(c->st, signer, &none);
+		if ((admin || sl != NULL) && fmt_segment_check(tail,
+		        c->st->info.repository, key, head, hashes, lay.blocks,
+		        admin ? ep->admin_pub : sl->sign_pub, &none) == 0)
+			err_set(why, ERR_CORRUPT,
+			    "its format version is damaged");
+	}
+	free(hashes);
+}
+
 /* One segment: 0 (also when damaged, which was told), 1 merged away, -1. */
 static int check_segment(struct check *c, size_t number, struct err *err)
 {
@@ -211,11 +252,13 @@ static int check_segment(struct check *c, size_t number, struct err *err)
 		forget_refs(c, w.first_ref);
 	if (r < 0 && why.class == ERR_NOTFOUND)
 		return 1;
+	if (r < 0 && why.class == ERR_UNSUPPORTED)
+		newer_or_damaged(c, key, c->segments.v[number].size, &why);
 	c->ret->segments++;
 	if (r == 0)
 		return 0;
 	if (store_check_judge(c, key, &why) == 0) {
-		c->unreadable[number] = 1;
+		c->unreadable[number] = why.class != ERR_UNSUPPORTED;
 		return 0;
 	}
 	*err = why;

@@ -32,19 +32,14 @@ static int look_entries(struct store *st, struct buf *dir,
 	return r;
 }
 
-int store_look_open(struct store *st, const uint8_t name[FMT_PACK_NAME_LEN],
-    uint64_t size, struct buf *dir, struct store_look *ret, struct err *err)
+/* What stands behind a head of n bytes. */
+static int look_rest(struct store *st, size_t n, struct buf *dir,
+    struct store_look *l, struct err *err)
 {
-	struct store_look *l = ret;
-	size_t n = size < sizeof(l->head_bytes) ? size : sizeof(l->head_bytes);
 	uint8_t footer[FMT_FOOTER_LEN];
+	uint64_t size = l->size;
 
-	*l = (struct store_look){ .size = size };
-	fmt_key_pack(l->key, name);
-	if (n == 0 || size < FMT_PACK_HEAD_MIN + FMT_FOOTER_LEN)
-		return err_set(err, ERR_CORRUPT, "is too small for a pack");
-	if (look_read(st, l->key, 0, l->head_bytes, n, err) != 0 ||
-	    fmt_pack_head_decode(l->head_bytes, n, &l->head, err) != 0 ||
+	if (fmt_pack_head_decode(l->head_bytes, n, &l->head, err) != 0 ||
 	    look_read(st, l->key, size - sizeof(footer), footer,
 	        sizeof(footer), err) != 0)
 		return -1;
@@ -55,6 +50,30 @@ int store_look_open(struct store *st, const uint8_t name[FMT_PACK_NAME_LEN],
 		return -1;
 	l->slot = store_slot_find(st, l->head.slot, err);
 	return l->slot == NULL ? -1 : look_entries(st, dir, l, err);
+}
+
+int store_look_open(struct store *st, const uint8_t name[FMT_PACK_NAME_LEN],
+    uint64_t size, struct buf *dir, struct store_look *ret, struct err *err)
+{
+	struct store_look *l = ret;
+	size_t n = size < sizeof(l->head_bytes) ? size : sizeof(l->head_bytes);
+	struct err why = ERR_INIT;
+	int r;
+
+	*l = (struct store_look){ .size = size };
+	fmt_key_pack(l->key, name);
+	if (n == 0 || size < FMT_PACK_HEAD_MIN + FMT_FOOTER_LEN)
+		return err_set(err, ERR_CORRUPT, "is too small for a pack");
+	if (look_read(st, l->key, 0, l->head_bytes, n, err) != 0)
+		return -1;
+	r = look_rest(st, n, dir, l, err);
+	if (r == 0 || err->class != ERR_UNSUPPORTED)
+		return r;
+	/* Newer, or only that byte of it is wrong? */
+	l->head_bytes[FMT_VERSION_AT] = FMT_VERSION;
+	if (look_rest(st, n, dir, l, &why) == 0)
+		return err_set(err, ERR_CORRUPT, "its format version is damaged");
+	return -1;
 }
 
 struct fmt_pack_record store_look_record(const struct store_look *l,

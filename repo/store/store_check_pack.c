@@ -387,7 +387,9 @@ static int look_pack(struct job *j, struct look *l, struct err *err)
 		return -1;
 	if (err->class == ERR_NOTFOUND)
 		return look_missing(j, l, err); /* it went while we looked */
-	l->p->flags |= CHECK_BROKEN;
+	/* Of a newer format: told, and left alone. */
+	if (err->class != ERR_UNSUPPORTED)
+		l->p->flags |= CHECK_BROKEN;
 	if (l->p->flags & CHECK_LISTED)
 		return 0;
 	return store_check_judge(c, l->o.key, err);

@@ -272,7 +272,9 @@ static int index_open(struct store *st, const char *key, uint64_t size,
 		return index_add(st, sg, err);
 	if (r < 0 && err->class == ERR_NOTFOUND)
 		return 1;
-	if (r < 0 && err->class == ERR_CORRUPT) {
+	/* A newer one, too: any part of the index may be left out. */
+	if (r < 0 && (err->class == ERR_CORRUPT ||
+	        err->class == ERR_UNSUPPORTED)) {
 		store_index_broken(st, err);
 		r = 2;
 	}

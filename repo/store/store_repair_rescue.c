@@ -14,11 +14,17 @@
 #define QUEUE_MAX 65536u  /* blobs that the index named, to be read in order */
 #define PLAIN_MIN ((size_t)4 << 20)
 
+/* A pack of a segment that has to be rescued by what that says. */
+struct wanted {
+	uint32_t local;     /* its number there */
+	struct fmt_pack_record rec;
+	uint8_t key[FMT_SEALED_KEY_BOX];
+};
+
 /* A blob to be taken out of a pack. */
 struct item {
-	uint32_t pack;      /* in check.packs */
-	uint32_t offset;
-	uint8_t kind, slot[STORE_SLOT_LEN];
+	uint32_t wanted;    /* its place among those */
+	uint32_t ordinal, offset, sealed, plain;
 	uint8_t id[STORE_ID_LEN];
 };
 
@@ -26,6 +32,7 @@ struct rescue {
 	struct store_repair *r;
 	struct store_worker *w;
 	uint8_t slot[STORE_SLOT_LEN]; /* whose domain w has */
+	struct buf wanted;  /* of the segment at hand */
 	struct item *queue;
 	uint32_t n;
 	struct buf sealed, plain, dir;
@@ -80,60 +87,87 @@ static int store_again(struct rescue *x, uint8_t kind, const void *data,
 	return 0;
 }
 
-/* --- by the pack's own directory ------------------------------------------------------*/
-
-static int rescue_entry(struct rescue *x, const struct store_look *l,
-    const uint8_t *key, uint32_t ordinal, struct err *err)
+/* Read, open and store one blob.  0, also when it cannot be had; -1. */
+static int rescue_blob(struct rescue *x, const char *pack, uint8_t kind,
+    const uint8_t *key, const struct item *it, struct err *err)
 {
 	struct err why = ERR_INIT;
-	struct fmt_dir_entry e;
+	int r;
 
-	fmt_dir_entry_get(l->entries + (size_t)ordinal * FMT_DIR_ENTRY_LEN,
-	    &e);
-	if (e.sealed_len == 0 || e.sealed_len > FMT_BLOB_MAX)
+	if (store_repair_cancelled(x->r, err) != 0)
+		return -1;
+	if (it->sealed == 0 || it->sealed > FMT_BLOB_MAX)
 		return 0;
 	buf_reset(&x->sealed);
 	buf_reset(&x->plain);
-	if (buf_reserve(&x->sealed, e.sealed_len) != 0 ||
-	    buf_reserve(&x->plain, e.plain_len + 1) != 0)
+	if (buf_reserve(&x->sealed, it->sealed) != 0 ||
+	    buf_reserve(&x->plain, (size_t)it->plain + 1) != 0)
 		return err_nomem(err, "a blob");
-	if (backend_get(x->r->st->be, l->key, e.offset, x->sealed.p,
-	        e.sealed_len, &why) == 0 &&
-	    store_blob_open_with(x->r->st, x->w,
-	        (enum store_kind)l->head.blob_kind, e.id, ordinal, key,
-	        x->sealed.p, e.sealed_len, x->plain.p, e.plain_len, &why) == 0)
-		return store_again(x, l->head.blob_kind, x->plain.p,
-		    e.plain_len, err);
-	if (why.class == ERR_NONE || store_check_is_damage(&why))
+	r = backend_get(x->r->st->be, pack, it->offset, x->sealed.p,
+	    it->sealed, &why);
+	if (r > 0)
+		return 0;
+	if (r == 0)
+		r = store_blob_open_with(x->r->st, x->w,
+		    (enum store_kind)kind, it->id, it->ordinal, key,
+		    x->sealed.p, it->sealed, x->plain.p, it->plain, &why);
+	if (r == 0)
+		return store_again(x, kind, x->plain.p, it->plain, err);
+	if (store_check_is_damage(&why))
 		return 0; /* that one is lost */
 	*err = why;
 	return -1;
 }
 
+/* The data key of a pack by its head: 0, 1 when it does not open, -1. */
+static int rescue_key(struct rescue *x, const char *pack,
+    const struct fmt_pack_head *h, uint8_t ret[STORE_KEY_LEN],
+    struct err *err)
+{
+	struct err why = ERR_INIT;
+	const struct store_epoch *ep = store_epoch_find(x->r->st, h->epoch,
+	    &why);
+
+	if (ep != NULL && fmt_pack_key_open(pack, h, ep->sec->has_content ?
+	        ep->sec->content : NULL, ep->sec->k.pack, ret, &why) == 0)
+		return 0;
+	if (store_check_is_damage(&why))
+		return 1;
+	*err = why;
+	return -1;
+}
+
+/* --- by the pack's own directory ------------------------------------------------------*/
+
 static int rescue_directory(struct rescue *x, const struct check_pack *p,
     struct err *err)
 {
-	struct store *st = x->r->st;
 	uint8_t key[STORE_KEY_LEN];
 	struct err why = ERR_INIT;
 	struct store_look l;
-	int r = store_look_open(st, p->name, p->size, &x->dir, &l, &why);
+	int r;
 
-	if (r == 0)
-		r = fmt_pack_key_open(l.key, &l.head,
-		    l.epoch->sec->has_content ? l.epoch->sec->content : NULL,
-		    l.epoch->sec->k.pack, key, &why);
-	if (r != 0) {
+	if (store_look_open(x->r->st, p->name, p->size, &x->dir, &l,
+	        &why) != 0) {
 		if (store_check_is_damage(&why))
 			return 0;
 		*err = why;
 		return -1;
 	}
-	r = rescue_worker(x, l.head.slot, err);
+	r = rescue_key(x, l.key, &l.head, key, err);
+	if (r == 0)
+		r = rescue_worker(x, l.head.slot, err);
 	for (uint32_t i = 0; i < l.count && r == 0; i++) {
-		r = store_repair_cancelled(x->r, err);
-		if (r == 0)
-			r = rescue_entry(x, &l, key, i, err);
+		struct item it = { .ordinal = i };
+		struct fmt_dir_entry e;
+
+		fmt_dir_entry_get(l.entries + (size_t)i * FMT_DIR_ENTRY_LEN,
+		    &e);
+		it.offset = e.offset;
+		it.sealed = e.sealed_len;
+		it.plain = e.plain_len;
+		memcpy(it.id, e.id, sizeof(it.id));
+		r = rescue_blob(x, l.key, l.head.blob_kind, key, &it, err);
 	}
 	mem_wipe(key, sizeof(key));
 	return r < 0 ? -1 : 0;
@@ -141,143 +175,136 @@ static int rescue_directory(struct rescue *x, const struct check_pack *p,
 
 /* --- by what the index says --------------------------------------------------------------*/
 
+static const struct wanted *wanted_at(const struct rescue *x, size_t i)
+{
+	return (const struct wanted *)(const void *)x->wanted.p + i;
+}
+
 static int item_cmp(const void *pa, const void *pb)
 {
 	const struct item *a = pa, *b = pb;
 
-	if (a->pack != b->pack)
-		return a->pack < b->pack ? -1 : 1;
-	if (a->offset != b->offset)
-		return a->offset < b->offset ? -1 : 1;
-	return memcmp(a->id, b->id, sizeof(a->id));
+	if (a->wanted != b->wanted)
+		return a->wanted < b->wanted ? -1 : 1;
+	return a->offset < b->offset ? -1 : a->offset > b->offset;
 }
 
-/* Read the copy of that blob in that pack: 0, 1 when it cannot be had, -1. */
-static int read_copy(struct rescue *x, const struct item *it, struct err *err)
+/* Those of one pack, from the queue's place i on; *ret: behind them. */
+static int queue_pack(struct rescue *x, uint32_t i, uint32_t *ret,
+    struct err *err)
 {
-	const struct check_pack *p = &x->r->c.packs[it->pack];
-	struct store *st = x->r->st;
-	struct store_lookup lk;
-	struct store_packent e;
-	struct store_loc loc;
+	uint32_t which = x->queue[i].wanted;
+	const struct wanted *w = wanted_at(x, which);
+	const struct fmt_pack_head h = {
+		.epoch = w->rec.epoch, .blob_kind = w->rec.blob_kind,
+		.key_method = w->rec.key_method, .sealed_key = w->key,
+		.sealed_len = w->rec.sealed_len,
+	};
+	char pack[FMT_KEY_MAX];
+	uint8_t key[STORE_KEY_LEN];
 	int r;
 
-	store_lookup_begin(st, &lk, it->id, UINT32_MAX, false);
-	while ((r = store_lookup_next(st, &lk, &loc, err)) == 0) {
-		if (!store_packtab_at(st->packs, loc.pack, &e) ||
-		    memcmp(e.name, p->name, sizeof(e.name)) != 0)
-			continue;
-		r = store_get_copy(st, x->w, (enum store_kind)it->kind, it->id,
-		    &loc, &x->plain, err);
-		if (r == 0 || !store_check_is_damage(err))
-			break;
-	}
-	store_lookup_end(st, &lk);
-	return r;
+	fmt_key_pack(pack, w->rec.name);
+	r = rescue_key(x, pack, &h, key, err);
+	if (r == 0)
+		r = rescue_worker(x, w->rec.slot, err);
+	for (; i < x->n && x->queue[i].wanted == which; i++)
+		if (r == 0)
+			r = rescue_blob(x, pack, w->rec.blob_kind, key,
+			    &x->queue[i], err);
+	mem_wipe(key, sizeof(key));
+	*ret = i;
+	return r < 0 ? -1 : 0;
 }
 
 static int queue_run(struct rescue *x, struct err *err)
 {
 	qsort(x->queue, x->n, sizeof(*x->queue), item_cmp);
-	for (uint32_t i = 0; i < x->n; i++) {
-		const struct item *it = &x->queue[i];
-		int r;
-
-		/* Two segments may name it. */
-		if (i > 0 && item_cmp(it, it - 1) == 0)
-			continue;
-		if (store_repair_cancelled(x->r, err) != 0)
+	for (uint32_t i = 0; i < x->n;)
+		if (queue_pack(x, i, &i, err) != 0)
 			return -1;
-		r = rescue_worker(x, it->slot, err);
-		if (r == 0)
-			r = read_copy(x, it, err);
-		if (r == 0)
-			r = store_again(x, it->kind, x->plain.p, x->plain.len,
-			    err);
-		if (r < 0)
-			return -1;
-	}
 	x->n = 0;
 	return 0;
 }
 
-static int queue_add(struct rescue *x, uint32_t pack,
-    const struct fmt_pack_record *rec, const struct fmt_index_entry *e,
-    struct err *err)
-{
-	struct item *it = &x->queue[x->n++];
-
-	it->pack = pack;
-	it->offset = e->offset;
-	it->kind = rec->blob_kind;
-	memcpy(it->slot, rec->slot, sizeof(it->slot));
-	memcpy(it->id, e->id, sizeof(it->id));
-	return x->n == QUEUE_MAX ? queue_run(x, err) : 0;
-}
-
-/* A pack of a segment that has to be rescued by it. */
-struct wanted {
-	uint32_t local, pack;
-	struct fmt_pack_record rec;
-	uint8_t key[FMT_SEALED_KEY_BOX];
-};
-
 /* Which of the segment's packs are broken and have no directory? */
 static int wanted_of(struct rescue *x, struct store_segment *sg,
-    struct buf *ret, struct err *err)
+    struct err *err)
 {
-	buf_reset(ret);
-	for (uint32_t i = 0; i < sg->head.packs; i++) {
-		struct wanted w = { .local = i };
-		struct err why = ERR_INIT;
-		const struct check_pack *p;
+	const struct fmt_section_layout *sec = &sg->lay.sec[FMT_SEC_P];
+	uint8_t block[FMT_BLOCK_SEALED];
+	uint32_t local = 0;
 
-		if (store_segment_pack(x->r->st, sg, i, &w.rec, w.key,
-		        &why) != 0) {
-			if (store_check_is_damage(&why))
-				continue;
-			*err = why;
-			return -1;
-		}
-		p = store_check_find(&x->r->c, w.rec.name);
-		if (p == NULL || p->size == 0 || !is_broken(x, p) ||
-		    (p->flags & CHECK_DIRECTORY))
+	buf_reset(&x->wanted);
+	for (uint32_t i = 0; i < sec->blocks; i++) {
+		struct err why = ERR_INIT;
+		uint32_t len;
+
+		if (store_segment_load(x->r->st, sg, sec->first + i, block,
+		        &len, &why) != 0) {
+			if (!store_check_is_damage(&why)) {
+				*err = why;
+				return -1;
+			}
+			local += sec->per_block;
 			continue;
-		w.pack = (uint32_t)(p - x->r->c.packs);
-		buf_add(ret, &w, sizeof(w));
+		}
+		for (uint32_t at = 0; at + sec->record <= len;
+		    at += sec->record) {
+			struct wanted w = { .local = local++ };
+			const struct check_pack *p;
+
+			if (fmt_pack_record_get(block + at, sg->head.record,
+			        &w.rec, NULL) != 0 ||
+			    w.rec.sealed_len > sizeof(w.key))
+				continue;
+			p = store_check_find(&x->r->c, w.rec.name);
+			if (p == NULL || p->size == 0 || !is_broken(x, p) ||
+			    (p->flags & CHECK_DIRECTORY))
+				continue;
+			memcpy(w.key, w.rec.sealed_key, w.rec.sealed_len);
+			buf_add(&x->wanted, &w, sizeof(w));
+		}
 	}
-	return buf_check(ret, "what is damaged", err);
+	return buf_check(&x->wanted, "what is damaged", err);
 }
 
-static const struct wanted *wanted_find(const struct buf *b, uint32_t local)
+/* The place of the segment's pack among those wanted, or their number. */
+static size_t wanted_find(const struct rescue *x, uint32_t local)
 {
-	const struct wanted *v = (const struct wanted *)(const void *)b->p;
-	size_t lo = 0, hi = b->len / sizeof(*v);
+	size_t n = x->wanted.len / sizeof(struct wanted), lo = 0, hi = n;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (v[mid].local == local)
-			return &v[mid];
-		if (v[mid].local < local)
+		if (wanted_at(x, mid)->local == local)
+			return mid;
+		if (wanted_at(x, mid)->local < local)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return NULL;
+	return n;
 }
 
 static int rescue_block(struct rescue *x, const struct store_segment *sg,
-    const struct buf *wanted, const uint8_t *p, uint32_t len, struct err *err)
+    const uint8_t *p, uint32_t len, struct err *err)
 {
 	for (uint32_t at = 0; at + FMT_ENTRY_LEN <= len; at += FMT_ENTRY_LEN) {
-		const struct wanted *w;
 		struct fmt_index_entry e;
+		struct item *it;
+		size_t w;
 
 		if (fmt_index_entry_get(p + at, sg->head.packs, &e, NULL) != 0)
 			continue;
-		w = wanted_find(wanted, e.pack);
-		if (w != NULL && queue_add(x, w->pack, &w->rec, &e, err) != 0)
+		w = wanted_find(x, e.pack);
+		if (w == x->wanted.len / sizeof(struct wanted))
+			continue;
+		it = &x->queue[x->n++];
+		*it = (struct item){ (uint32_t)w, e.ordinal, e.offset,
+			e.sealed_len, e.plain_len, { 0 } };
+		memcpy(it->id, e.id, sizeof(it->id));
+		if (x->n == QUEUE_MAX && queue_run(x, err) != 0)
 			return -1;
 	}
 	return 0;
@@ -285,45 +312,61 @@ static int rescue_block(struct rescue *x, const struct store_segment *sg,
 
 /* Also a segment that is damaged tells something, in its other blocks. */
 static int rescue_segment(struct rescue *x, struct store_segment *sg,
-    struct buf *wanted, struct err *err)
+    struct err *err)
 {
 	const struct fmt_section_layout *sec = &sg->lay.sec[FMT_SEC_E];
 	uint8_t block[FMT_BLOCK_SEALED];
 
-	if (wanted_of(x, sg, wanted, err) != 0)
+	if (wanted_of(x, sg, err) != 0)
 		return -1;
-	for (uint32_t i = 0; i < sec->blocks && wanted->len > 0; i++) {
+	for (uint32_t i = 0; i < sec->blocks && x->wanted.len > 0; i++) {
 		struct err why = ERR_INIT;
 		uint32_t len;
 
 		if (store_segment_load(x->r->st, sg, sec->first + i, block,
 		        &len, &why) == 0) {
-			if (rescue_block(x, sg, wanted, block, len, err) != 0)
+			if (rescue_block(x, sg, block, len, err) != 0)
 				return -1;
 		} else if (!store_check_is_damage(&why)) {
 			*err = why;
 			return -1;
 		}
 	}
-	return 0;
+	return queue_run(x, err);
 }
 
+/*
+ * All segments that were listed: also those that the index passes over, for
+ * damage to buckets or filters does not matter here.
+ */
 static int rescue_by_index(struct rescue *x, struct err *err)
 {
-	struct buf wanted = BUF_INIT;
-	struct store_seglist *l;
+	const struct store_keys *keys = &x->r->c.segments;
 	int r = 0;
 
 	x->queue = mem_array(QUEUE_MAX, sizeof(*x->queue), "damaged blobs",
 	    err);
 	if (x->queue == NULL)
 		return -1;
-	l = store_index_ref(x->r->st);
-	for (size_t i = 0; i < l->n && r == 0; i++)
-		r = rescue_segment(x, l->v[i], &wanted, err);
-	store_index_unref(x->r->st, l);
-	buf_release(&wanted);
-	return r == 0 ? queue_run(x, err) : -1;
+	for (size_t i = 0; i < keys->n && r == 0; i++) {
+		struct store_segment *sg = NULL;
+		struct err why = ERR_INIT;
+		struct fmt_key at;
+
+		if (fmt_key_parse(store_keys_at(keys, i), &at) != 0 ||
+		    (at.place != FMT_AT_SEGMENT && at.place != FMT_AT_MERGED))
+			continue;
+		r = store_segment_open(x->r->st, store_keys_at(keys, i),
+		    keys->v[i].size, 0, &sg, &why);
+		if (r == 0)
+			r = rescue_segment(x, sg, err);
+		else if (r > 0 || store_check_is_damage(&why))
+			r = 0;
+		else
+			*err = why;
+		store_segment_close(sg);
+	}
+	return r;
 }
 
 /* --- all of them ------------------------------------------------------------------------*/
@@ -378,6 +421,7 @@ int store_repair_rescue(struct store_repair *r, struct err *err)
 		res = rescue_by_index(&x, err);
 	store_worker_free(x.w);
 	free(x.queue);
+	buf_release(&x.wanted);
 	buf_release(&x.sealed);
 	buf_release(&x.plain);
 	buf_release(&x.dir);
