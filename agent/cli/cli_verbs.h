@@ -21,6 +21,8 @@ extern const struct cli_verb cli_cmd_gc;
 extern const struct cli_verb cli_cmd_key_list;
 extern const struct cli_verb cli_cmd_key_add;
 extern const struct cli_verb cli_cmd_key_passwd;
+extern const struct cli_verb cli_cmd_key_remove;
+extern const struct cli_verb cli_cmd_key_rotate;
 extern const struct cli_verb cli_cmd_bench;
 extern const struct cli_verb cli_cmd_version;
 extern const struct cli_verb cli_cmd_completion;

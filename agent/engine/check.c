@@ -30,6 +30,7 @@ struct checking {
 	struct store *st;
 	const struct engine_check_options *opt;
 	struct engine_check_result *res;
+	char *domain;          /* of pages and w */
 	struct engine_pages *pages;
 	struct store_worker *w;
 	struct set seen, bad_ids, bad_packs;
@@ -202,7 +203,7 @@ static int follow(struct checking *c, const struct archive_walk *walk, struct er
 {
 	const struct store_snapshot *sn = c->sn;
 	const struct archive_io *io = engine_pages_io(c->pages);
-	const uint8_t *key = store_order_key(c->st);
+	const uint8_t *key;
 	struct archive_ref ref = { .level = sn->state.level, .entries = sn->state.entries };
 
 	memcpy(ref.id, sn->state.id, sizeof(ref.id));
@@ -213,11 +214,39 @@ static int follow(struct checking *c, const struct archive_walk *walk, struct er
 
 	if (r != 0 || sn->sealed)
 		return r;
+	key = store_snapshot_order(c->st, sn, err);
+	if (key == NULL)
+		return -1;
 	memcpy(ref.id, sn->catalog.id, sizeof(ref.id));
 	ref.level = sn->catalog.level;
 	ref.entries = sn->catalog.entries;
 	memset(c->last_id, 0, sizeof(c->last_id));
 	return archive_walk_catalog(io, key, &ref, walk, err);
+}
+
+static void check_tools_free(struct checking *c)
+{
+	engine_pages_free(c->pages);
+	store_worker_free(c->w);
+	free(c->domain);
+	c->pages = NULL;
+	c->w = NULL;
+	c->domain = NULL;
+}
+
+/* Blobs are read, and their ids checked, in the snapshot's own domain. */
+static int check_tools(struct checking *c, const char *domain, struct err *err)
+{
+	if (c->w != NULL && strcmp(c->domain, domain) == 0)
+		return 0;
+	check_tools_free(c);
+	c->domain = mem_strdup(domain, err);
+	if (c->domain != NULL)
+		c->pages = engine_pages_new(c->st, domain, err);
+	if (c->pages != NULL)
+		c->w = store_worker_new(c->st, ZIP_OFF, store_info(c->st)->stream.max, domain,
+		    err);
+	return c->w != NULL ? 0 : -1;
 }
 
 static int check_snapshot(void *ctx, struct store_snapshot **sn, struct err *err)
@@ -227,6 +256,15 @@ static int check_snapshot(void *ctx, struct store_snapshot **sn, struct err *err
 
 	c->sn = *sn;
 	c->sn_damaged = false;
+	/* Another domain's ids can be made by an administrator only. */
+	if (strcmp((*sn)->domain, store_info(c->st)->domain) != 0 &&
+	    !(store_info(c->st)->rights & STORE_ADMIN)) {
+		c->res->snapshots++;
+		c->res->complete = false;
+		return 0;
+	}
+	if (check_tools(c, (*sn)->domain, err) < 0)
+		return -1;
 	memset(c->last_id, 0, sizeof(c->last_id));
 	c->res->snapshots++;
 	if ((*sn)->sealed)
@@ -278,11 +316,6 @@ static int check_run(struct checking *c, struct err *err)
 		return -1;
 	if (store_check(c->st, &so, on_object, c, &c->res->store, err) < 0)
 		return -1;
-	c->pages = engine_pages_new(c->st, NULL, err);
-	c->w = c->pages != NULL ?
-	    store_worker_new(c->st, ZIP_OFF, store_info(c->st)->stream.max, NULL, err) : NULL;
-	if (c->w == NULL)
-		return -1;
 	return store_snapshots(c->st, true, check_snapshot, NULL, c, err);
 }
 
@@ -296,8 +329,7 @@ int engine_check(struct engine *e, struct store *st,
 
 	int r = check_run(&c, err);
 
-	engine_pages_free(c.pages);
-	store_worker_free(c.w);
+	check_tools_free(&c);
 	free(c.seen.v);
 	free(c.bad_ids.v);
 	free(c.bad_packs.v);

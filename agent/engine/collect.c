@@ -67,10 +67,11 @@ int engine_walk_snapshot(void *walk, struct store *st,
 	struct engine_walk *w = walk;
 	const struct archive_walk look = { on_blob, on_bad_page, w };
 	struct archive_ref ref = { .level = sn->state.level, .entries = sn->state.entries };
+	const uint8_t *order = store_snapshot_order(st, sn, err);
 
 	w->sn = sn;
 	w->live = l;
-	if (walk_pages(w, st, sn->domain, err) < 0)
+	if (order == NULL || walk_pages(w, st, sn->domain, err) < 0)
 		return -1;
 
 	const struct archive_io *io = engine_pages_io(w->pages);
@@ -83,7 +84,7 @@ int engine_walk_snapshot(void *walk, struct store *st,
 	memcpy(ref.id, sn->catalog.id, sizeof(ref.id));
 	ref.level = sn->catalog.level;
 	ref.entries = sn->catalog.entries;
-	return archive_walk_catalog(io, store_order_key(st), &ref, &look, err);
+	return archive_walk_catalog(io, order, &ref, &look, err);
 }
 
 struct engine_walk *engine_walk_new(struct err *err)

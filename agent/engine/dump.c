@@ -402,12 +402,14 @@ static int tree(struct dump *d, const char *path, struct err *err)
 {
 	struct view_options o = {
 		.io = pages_io(d->pages),
-		.order_key = store_order_key(d->st),
+		.order_key = store_snapshot_order(d->st, d->sn, err),
 		.path = path,
 	};
 	struct view *v;
 	int r;
 
+	if (o.order_key == NULL)
+		return -1;
 	memcpy(o.catalog.id, d->sn->catalog.id, sizeof(o.catalog.id));
 	o.catalog.level = d->sn->catalog.level;
 	o.catalog.entries = d->sn->catalog.entries;

@@ -207,17 +207,19 @@ int engine_list(struct store *st, const struct store_snapshot *sn,
 	struct archive_ref root;
 	struct archive_lookup_path top = { NULL, 0 };
 	struct engine_pages *pages = NULL;
+	const uint8_t *order;
 	int r = -1;
 
 	if (path == NULL)
 		path = "";
 	if (tree_root(st, sn, &root, err) < 0 ||
-	    archive_path_parse(store_order_key(st), path, strlen(path), &top, err) < 0)
+	    (order = store_snapshot_order(st, sn, err)) == NULL ||
+	    archive_path_parse(order, path, strlen(path), &top, err) < 0)
 		return -1;
 	l.top = (struct archive_path){ top.c, top.n };
 	pages = engine_pages_new(st, sn->domain, err);
 	if (pages != NULL)
-		l.c = archive_catalog_open(&pages->io, store_order_key(st), &root, err);
+		l.c = archive_catalog_open(&pages->io, order, &root, err);
 	if (l.c != NULL) {
 		r = list_self(&l, err);
 		if (r < 0)
@@ -295,6 +297,7 @@ int engine_diff(struct store *st, const struct store_snapshot *a,
 	struct archive_ref ra, rb;
 	struct archive_lookup_path top = { NULL, 0 };
 	struct engine_pages *pages;
+	const uint8_t *order, *other;
 	int r = -1;
 
 	if (path == NULL)
@@ -304,12 +307,19 @@ int engine_diff(struct store *st, const struct store_snapshot *a,
 	if (strcmp(a->domain, b->domain) != 0)
 		return err_set(err, ERR_UNSUPPORTED,
 		    "the snapshots are of two deduplication domains and cannot be compared");
-	if (archive_path_parse(store_order_key(st), path, strlen(path), &top, err) < 0)
+	order = store_snapshot_order(st, a, err);
+	other = order == NULL ? NULL : store_snapshot_order(st, b, err);
+	if (other == NULL)
+		return -1;
+	if (other != order)
+		return err_set(err, ERR_UNSUPPORTED, "the snapshots are from before and after "
+		    "the repository got a new family secret and cannot be compared");
+	if (archive_path_parse(order, path, strlen(path), &top, err) < 0)
 		return -1;
 	d.top = (struct archive_path){ top.c, top.n };
 	pages = engine_pages_new(st, a->domain, err);
 	if (pages != NULL)
-		r = archive_catalog_diff(&pages->io, store_order_key(st), &ra, &rb,
+		r = archive_catalog_diff(&pages->io, order, &ra, &rb,
 		    on_difference, &d, err);
 	engine_pages_free(pages);
 	archive_path_release(&top);

@@ -293,7 +293,9 @@ int restore_tools(struct restore *r, struct err *err)
 	size_t memory = b->read / 4 * 3 + (size_t)b->pack_buffers * b->pack_size / 4;
 
 	r->held_max = b->read / 4;
-	r->order_key = store_order_key(r->st);
+	r->order_key = store_snapshot_order(r->st, r->sn, err);
+	if (r->order_key == NULL)
+		return -1;
 	r->fetch = fetch_new(r->e, r->st, r->sn->domain, memory, &sink, err);
 	r->pages = r->fetch == NULL ? NULL : pages_new(r->st, r->sn->domain, err);
 	r->made_dirs = r->pages == NULL ? NULL : table_new(b->walk / 8, err);

@@ -308,6 +308,37 @@ int store_config_own(struct store *st, struct err *err)
 	return 0;
 }
 
+int store_epoch_ahead(struct store *st, bool *ret, struct err *err)
+{
+	const struct store_config *cfg = store_config_now(st);
+	const struct store_epoch *e = store_epoch_known(st, cfg->c.epoch);
+	struct store_keys keys = { 0 };
+	int r = store_keys_list(st->be, "epochs/", &keys, err);
+
+	*ret = false;
+	for (size_t i = 0; i < keys.n && r == 0 && !*ret && e != NULL; i++) {
+		const char *key = store_keys_at(&keys, i);
+		struct fmt_key at;
+		uint8_t *obj;
+		size_t len;
+
+		if (fmt_key_parse(key, &at) != 0 || at.n <= cfg->c.epoch ||
+		    memcmp(at.slot, st->info.slot, STORE_SLOT_LEN) != 0)
+			continue;
+		r = backend_get_all(st->be, key, STORE_LARGE_OBJECT, &obj, &len,
+		    err);
+		if (r != 0) {
+			r = r < 0 && err->class != ERR_CORRUPT ? -1 : 0;
+			continue;
+		}
+		*ret = fmt_signed_check(obj, len, st->info.repository, key,
+		    e->admin_pub, err) == 0;
+		free(obj);
+	}
+	store_keys_release(&keys);
+	return r;
+}
+
 /* --- a new one ------------------------------------------------------------------------*/
 
 /*

@@ -185,6 +185,12 @@ void store_configs_free(struct store *st);
 /* R12: -1 with class UNSUPPORTED on a weak store unless that is vouched for. */
 int store_admin_alone(const struct store *st, bool sole_administrator,
     const char *what, struct err *err);
+/*
+ * Is there a grant of the own slot, signed by an administrator, for an epoch
+ * that no config names?  So when that config is lost, or a rotation was
+ * interrupted.
+ */
+int store_epoch_ahead(struct store *st, bool *ret, struct err *err);
 /* -1 with class AUTH when the own slot has ended or was left out. */
 int store_config_own(struct store *st, struct err *err);
 

@@ -99,21 +99,19 @@ static int config_again(struct store_repair *r, uint64_t top, struct err *err)
 	return 0;
 }
 
-/* Is an epoch granted that no readable config names? */
-static bool epoch_ahead(const struct store *st)
-{
-	return st->epochs != NULL && st->epochs->n > st->info.epoch;
-}
-
 static int small_config(struct store_repair *r, const char *key,
     const struct fmt_key *at, struct err *err)
 {
 	uint64_t force, top;
+	bool ahead;
 
-	if (epoch_ahead(r->st)) {
-		store_repair_tell(r, key, "may have named the newest keys: run "
-		    "'wherry key rotate', which goes on with them, then "
-		    "repair again");
+	if (store_epoch_ahead(r->st, &ahead, err) != 0)
+		return -1;
+	if (ahead) {
+		store_repair_tell(r, key, "may have named the newest keys: put "
+		    "it back from a copy of the repository; else what was "
+		    "written under them is lost, 'wherry key rotate' makes "
+		    "new ones, and repair can be run again");
 		return 0;
 	}
 	if (config_numbers(r, &force, &top, err) != 0)
