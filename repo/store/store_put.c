@@ -272,19 +272,18 @@ void store_blob_id(const struct store_worker *w, enum store_kind kind,
 	crypto_id(w->idkey, (uint8_t)kind, data, len, ret_id);
 }
 
-int store_put(struct store_session *s, struct store_worker *w,
+/* Put the blob whose id is in *ret. */
+static int put_id(struct store_session *s, struct store_worker *w,
     enum store_kind kind, const void *data, size_t len, bool verify,
     struct store_put_result *ret, struct err *err)
 {
 	int r;
 
-	*ret = (struct store_put_result){ .is_new = false };
 	if (len > w->max_plain) {
 		err_set(err, ERR_BUG, "a blob of %zu bytes where %zu are the "
 		    "most", len, w->max_plain);
 		return store_session_fail(s, err);
 	}
-	store_blob_id(w, kind, data, len, ret->id);
 	r = present(s, ret->id, &w->hint, err);
 	if (r == 1)
 		r = put_new(s, w, kind, data, len, verify, ret, err);
@@ -296,4 +295,23 @@ int store_put(struct store_session *s, struct store_worker *w,
 		pthread_mutex_unlock(&s->lock);
 	}
 	return 0;
+}
+
+int store_put(struct store_session *s, struct store_worker *w,
+    enum store_kind kind, const void *data, size_t len, bool verify,
+    struct store_put_result *ret, struct err *err)
+{
+	*ret = (struct store_put_result){ .is_new = false };
+	if (len <= w->max_plain)
+		store_blob_id(w, kind, data, len, ret->id);
+	return put_id(s, w, kind, data, len, verify, ret, err);
+}
+
+int store_put_as(struct store_session *s, struct store_worker *w,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN], const void *data,
+    size_t len, struct store_put_result *ret, struct err *err)
+{
+	*ret = (struct store_put_result){ .is_new = false };
+	memcpy(ret->id, id, sizeof(ret->id));
+	return put_id(s, w, kind, data, len, true, ret, err);
 }

@@ -73,14 +73,14 @@ static int rescue_worker(struct rescue *x, const uint8_t *slot,
 }
 
 /* Store what was read of a damaged pack, unless another copy counts. */
-static int store_again(struct rescue *x, uint8_t kind, const void *data,
-    size_t len, struct err *err)
+static int store_again(struct rescue *x, uint8_t kind, const uint8_t *id,
+    const void *data, size_t len, struct err *err)
 {
 	struct store_put_result put;
 
 	if (len > x->w->max_plain)
 		return 0; /* no chunk is so long: nothing of ours */
-	if (store_put(x->r->s, x->w, (enum store_kind)kind, data, len, true,
+	if (store_put_as(x->r->s, x->w, (enum store_kind)kind, id, data, len,
 	        &put, err) != 0)
 		return -1;
 	x->r->ret.rescued += put.is_new;
@@ -112,7 +112,8 @@ static int rescue_blob(struct rescue *x, const char *pack, uint8_t kind,
 		    (enum store_kind)kind, it->id, it->ordinal, key,
 		    x->sealed.p, it->sealed, x->plain.p, it->plain, &why);
 	if (r == 0)
-		return store_again(x, kind, x->plain.p, it->plain, err);
+		return store_again(x, kind, it->id, x->plain.p, it->plain,
+		    err);
 	if (store_check_is_damage(&why))
 		return 0; /* that one is lost */
 	*err = why;

@@ -154,6 +154,14 @@ void store_pack_free(struct store_pack *p);
 int store_segment_flush(struct store_session *s, bool now, struct err *err);
 
 /*
+ * As store_put with `verify`, of a blob whose id has been proven: by a key that
+ * need not be the one that new blobs get theirs by.
+ */
+int store_put_as(struct store_session *s, struct store_worker *w,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN], const void *data,
+    size_t len, struct store_put_result *ret, struct err *err);
+
+/*
  * Begin a session of who mends: needs admin, no right to write, has no parent
  * and is never committed.
  */
