@@ -14,7 +14,7 @@
 #define NOTE_NS ((int64_t)30 * 24 * 3600 * 1000000000)
 #define ROUNDS 1000 /* generations in one run */
 
-int gc_cancelled(const struct gc *g, struct err *err)
+int store_gc_cancelled(const struct gc *g, struct err *err)
 {
 	if (g->opt->cancelled != NULL && g->opt->cancelled(g->opt->ctx))
 		return err_set(err, ERR_CANCELLED, "stopped on request; the "
@@ -22,7 +22,7 @@ int gc_cancelled(const struct gc *g, struct err *err)
 	return 0;
 }
 
-void gc_progress(const struct gc *g, const char *stage, uint64_t done,
+void store_gc_progress(const struct gc *g, const char *stage, uint64_t done,
     uint64_t total)
 {
 	if (g->opt->progress != NULL)
@@ -42,16 +42,16 @@ static int mark(struct gc *g, const struct gc_gens *gens,
 
 	g->n = gens->next;
 	g->ret->snapshots = 0;
-	r = gc_walk(g, false, &considered, &live, err);
+	r = store_gc_walk(g, false, &considered, &live, err);
 	if (r == 0)
 		r = buf_check(&considered.b, "a mark", err);
 	if (r == 0)
-		r = gc_find_dead(g, live, &any, err);
-	gc_live_free(live);
+		r = store_gc_find_dead(g, live, &any, err);
+	store_live_free(live);
 	if (r == 0 && !any)
 		*ret = STORE_GC_NOTHING;
 	if (r == 0 && any && !g->opt->dry_run) {
-		r = gc_put_mark(g, &considered, err);
+		r = store_gc_put_mark(g, &considered, err);
 		*ret = r == 0 ? STORE_GC_DONE : STORE_GC_LOST;
 	} else if (r == 0 && any) {
 		*ret = STORE_GC_DONE;
@@ -67,20 +67,20 @@ static int judge(struct gc *g, enum store_gc_outcome *ret, struct err *err)
 	int r;
 
 	g->ret->snapshots = g->considered.n;
-	r = gc_walk(g, true, NULL, &live, err);
+	r = store_gc_walk(g, true, NULL, &live, err);
 	if (r == 0)
-		r = gc_find_needed(g, live, err);
-	gc_live_free(live);
+		r = store_gc_find_needed(g, live, err);
+	store_live_free(live);
 	if (g->ret->packs == 0) {
 		g->ret->packs = g->packs.n;
 		g->ret->bytes = g->packs.bytes;
 	}
 	if (r == 0)
-		r = gc_repack(g, err);
+		r = store_gc_repack(g, err);
 	if (r == 0)
-		r = gc_put_verdict(g, FMT_DELETE, err);
+		r = store_gc_put_verdict(g, FMT_DELETE, err);
 	if (r == 0)
-		r = gc_carry_out(g, g->n, err);
+		r = store_gc_carry_out(g, g->n, err);
 	if (r == 0)
 		*ret = STORE_GC_DONE;
 	else if (r > 0)
@@ -93,13 +93,13 @@ static int abandon(struct gc *g, enum store_gc_outcome *ret, struct err *err)
 	int r;
 
 	g->considered = (struct fmt_list){ .n = 0 };
-	r = gc_load(g, err);
+	r = store_gc_load(g, err);
 	/* A missing list is a reason to give the collection up. */
 	if (r != 0 && (err->class != ERR_CORRUPT || g->mark.len == 0))
 		return -1;
-	r = gc_put_verdict(g, FMT_VOID, err);
+	r = store_gc_put_verdict(g, FMT_VOID, err);
 	if (r == 0)
-		r = gc_carry_out(g, g->n, err);
+		r = store_gc_carry_out(g, g->n, err);
 	*ret = r == 0 ? STORE_GC_VOID : STORE_GC_LOST;
 	return r < 0 ? -1 : 0;
 }
@@ -133,7 +133,7 @@ static int dry_run(struct gc *g, struct err *err)
 	struct gc_gens gens;
 	int waiting;
 
-	if (gc_gens_read(g->st, &gens, err) != 0 ||
+	if (store_gc_gens_read(g->st, &gens, err) != 0 ||
 	    mark(g, &gens, &how, err) != 0)
 		return -1;
 	for (uint32_t i = 0; i < g->packs.n; i++) {
@@ -151,7 +151,7 @@ static int dry_run(struct gc *g, struct err *err)
 	}
 	g->n = gens.open != 0 ? gens.open : gens.next;
 	g->ret->generation = g->n;
-	waiting = gc_wait(g, err);
+	waiting = store_gc_wait(g, err);
 	if (waiting < 0)
 		return -1;
 	g->ret->outcome = how == STORE_GC_DONE && waiting > 0 ?
@@ -170,11 +170,11 @@ static int step(struct gc *g, enum store_gc_outcome *ret, struct err *err)
 	bool again;
 	int r;
 
-	if (gc_cancelled(g, err) != 0 || gc_gens_read(g->st, &gens, err) != 0)
+	if (store_gc_cancelled(g, err) != 0 || store_gc_gens_read(g->st, &gens, err) != 0)
 		return -1;
 	if (gens.undone != 0) {
 		*ret = STORE_GC_DONE;
-		return gc_carry_out(g, gens.undone, err);
+		return store_gc_carry_out(g, gens.undone, err);
 	}
 	if (gens.open != 0) {
 		g->n = gens.open;
@@ -192,9 +192,9 @@ static int step(struct gc *g, enum store_gc_outcome *ret, struct err *err)
 			return r == 2 ? 0 : r < 0 ? -1 : 1;
 	}
 	g->ret->generation = g->n;
-	r = gc_load(g, err);
+	r = store_gc_load(g, err);
 	if (r == 0)
-		r = gc_wait(g, err);
+		r = store_gc_wait(g, err);
 	if (r > 0)
 		*ret = STORE_GC_WAITING;
 	if (r != 0)
@@ -285,8 +285,8 @@ int store_gc(struct store *st, const struct store_gc_options *opt,
 	r = may_collect(&g, err);
 	if (r == 0)
 		r = run(&g, err);
-	gc_packs_release(&g.packs);
-	gc_tools_release(&g);
+	store_gc_packs_release(&g.packs);
+	store_gc_tools_release(&g);
 	buf_release(&g.mark);
 	buf_release(&g.list);
 	return r;

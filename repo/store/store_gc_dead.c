@@ -41,7 +41,7 @@ static int join_step(struct join *j, struct err *err)
 		memcpy(j->missed, j->at, sizeof(j->missed));
 		j->missing = true;
 	}
-	r = gc_sort_next(j->live, j->at, err);
+	r = store_sort_next(j->live, j->at, err);
 	j->has = r == 0;
 	j->met = false;
 	return r < 0 ? -1 : 0;
@@ -53,9 +53,9 @@ static int join_open(struct join *j, struct gc *g, struct gc_sort *live,
 	int r;
 
 	*j = (struct join){ .g = g, .live = live };
-	if (gc_sort_rewind(live, err) != 0)
+	if (store_sort_rewind(live, err) != 0)
 		return -1;
-	r = gc_scan_new(g->st, &g->packs, g->memory / 2, g->opt->spill_dir,
+	r = store_gc_scan_new(g->st, &g->packs, g->memory / 2, g->opt->spill_dir,
 	    &j->scan, err);
 	return r == 0 ? join_step(j, err) : r;
 }
@@ -63,7 +63,7 @@ static int join_open(struct join *j, struct gc *g, struct gc_sort *live,
 /* The next id that the index has: 0, 1 at the end, 2, -1. */
 static int join_next(struct join *j, struct group *ret, struct err *err)
 {
-	int r = gc_scan_next(j->scan, ret->id, &ret->v, &ret->n, err), c = 1;
+	int r = store_gc_scan_next(j->scan, ret->id, &ret->v, &ret->n, err), c = 1;
 
 	if (r > 1 || r < 0)
 		return r;
@@ -102,14 +102,14 @@ static int join_all(struct gc *g, struct gc_sort *live,
 	for (int i = 0; i < PASSES; i++) {
 		int r;
 
-		if (gc_cancelled(g, err) != 0 ||
+		if (store_gc_cancelled(g, err) != 0 ||
 		    store_index_refresh(g->st, 0, err) != 0 ||
-		    gc_packs_list(g->st, &g->packs, err) != 0)
+		    store_gc_packs_list(g->st, &g->packs, err) != 0)
 			return -1;
 		r = join_open(&j, g, live, err);
 		if (r == 0)
 			r = pass(g, &j, ctx, err);
-		gc_scan_free(j.scan);
+		store_gc_scan_free(j.scan);
 		if (r < 0)
 			return -1;
 		if (r == 0 && !j.missing)
@@ -134,20 +134,20 @@ static int twins_add(struct twins *t, const struct group *x, struct err *err)
 {
 	uint32_t n = (uint32_t)x->n;
 
-	if (gc_spill_add(&t->spill, x->id, sizeof(x->id), err) != 0 ||
-	    gc_spill_add(&t->spill, &n, sizeof(n), err) != 0)
+	if (store_spill_add(&t->spill, x->id, sizeof(x->id), err) != 0 ||
+	    store_spill_add(&t->spill, &n, sizeof(n), err) != 0)
 		return -1;
-	return gc_spill_add(&t->spill, x->v, n * sizeof(*x->v), err);
+	return store_spill_add(&t->spill, x->v, n * sizeof(*x->v), err);
 }
 
 static int twins_next(struct twins *t, struct group *ret, struct err *err)
 {
 	uint32_t n;
-	int r = gc_spill_get(&t->spill, ret->id, sizeof(ret->id), err);
+	int r = store_spill_get(&t->spill, ret->id, sizeof(ret->id), err);
 
 	if (r != 0)
 		return r;
-	if (gc_spill_get(&t->spill, &n, sizeof(n), err) != 0)
+	if (store_spill_get(&t->spill, &n, sizeof(n), err) != 0)
 		return -1;
 	if (n > t->cap) {
 		struct gc_copy *v = realloc(t->v, n * sizeof(*v));
@@ -157,7 +157,7 @@ static int twins_next(struct twins *t, struct group *ret, struct err *err)
 		t->v = v;
 		t->cap = n;
 	}
-	if (gc_spill_get(&t->spill, t->v, n * sizeof(*t->v), err) != 0)
+	if (store_spill_get(&t->spill, t->v, n * sizeof(*t->v), err) != 0)
 		return -1;
 	ret->v = t->v;
 	ret->n = n;
@@ -166,7 +166,7 @@ static int twins_next(struct twins *t, struct group *ret, struct err *err)
 
 static int live_copy(struct gc *g, const struct gc_copy *c, struct err *err)
 {
-	return gc_pack_live(&g->packs.v[c->pack], c->ordinal, c->sealed, err);
+	return store_gc_pack_live(&g->packs.v[c->pack], c->ordinal, c->sealed, err);
 }
 
 /* Every id: what is live and how much of each pack there is. */
@@ -178,11 +178,11 @@ static int mark_pass(struct gc *g, struct join *j, void *ctx, struct err *err)
 	int r;
 
 	g->ret->blobs = 0;
-	gc_spill_release(&t->spill);
+	store_spill_release(&t->spill);
 	while ((r = join_next(j, &x, err)) == 0) {
 		if ((++seen & 0xffff) == 0) {
-			gc_progress(g, "index", seen, 0);
-			if (gc_cancelled(g, err) != 0)
+			store_gc_progress(g, "index", seen, 0);
+			if (store_gc_cancelled(g, err) != 0)
 				return -1;
 		}
 		for (size_t i = 0; i < x.n; i++) {
@@ -222,7 +222,7 @@ static size_t keeper(const struct gc *g, const struct group *x)
 /* Would the collection do something about this pack? */
 static bool worth(const struct gc *g, const struct gc_pack *p)
 {
-	return p->live == 0 || gc_pack_waste(p) > g->max_waste;
+	return p->live == 0 || store_gc_pack_waste(p) > g->max_waste;
 }
 
 /*
@@ -238,7 +238,7 @@ static int twins_decide(struct gc *g, const struct group *x,
 	for (size_t i = 0; i < x->n; i++) {
 		const struct gc_pack *p = &g->packs.v[x->v[i].pack];
 
-		if (gc_bit(p->bits, p->words, x->v[i].ordinal))
+		if (store_gc_bit(p->bits, p->words, x->v[i].ordinal))
 			keep = i;
 		else if (gains[x->v[i].pack])
 			any = true;
@@ -247,7 +247,7 @@ static int twins_decide(struct gc *g, const struct group *x,
 		/* First the one that was chosen, then the others. */
 		size_t at = i == 0 && keep != SIZE_MAX ? keep :
 		    i <= keep && keep != SIZE_MAX ? i - 1 : i;
-		int r = gc_verify(g, x->id, &x->v[at], err);
+		int r = store_gc_verify(g, x->id, &x->v[at], err);
 
 		if (r < 0)
 			return -1;
@@ -271,7 +271,7 @@ static int twins_all(struct gc *g, struct twins *t, struct err *err)
 {
 	struct group x;
 	uint8_t *gains;
-	int r = gc_spill_rewind(&t->spill, err);
+	int r = store_spill_rewind(&t->spill, err);
 
 	while (r == 0 && (r = twins_next(t, &x, err)) == 0) {
 		size_t k = keeper(g, &x);
@@ -285,9 +285,9 @@ static int twins_all(struct gc *g, struct twins *t, struct err *err)
 		return -1;
 	for (uint32_t i = 0; i < g->packs.n; i++)
 		gains[i] = worth(g, &g->packs.v[i]);
-	r = gc_spill_rewind(&t->spill, err);
+	r = store_spill_rewind(&t->spill, err);
 	while (r == 0 && (r = twins_next(t, &x, err)) == 0) {
-		r = gc_cancelled(g, err);
+		r = store_gc_cancelled(g, err);
 		if (r == 0)
 			r = twins_decide(g, &x, gains, err);
 	}
@@ -329,7 +329,7 @@ static int choose(struct gc *g, bool *ret_any, struct err *err)
 		if (worth(g, &g->packs.v[i]))
 			v[n++] = (struct chosen){ i,
 				g->packs.v[i].live == 0 ? 101 :
-				gc_pack_waste(&g->packs.v[i]) };
+				store_gc_pack_waste(&g->packs.v[i]) };
 	qsort(v, n, sizeof(*v), chosen_cmp);
 	g->more = false;
 	for (uint32_t i = 0; i < n; i++) {
@@ -352,20 +352,20 @@ static int choose(struct gc *g, bool *ret_any, struct err *err)
 	return 0;
 }
 
-int gc_find_dead(struct gc *g, struct store_live *live, bool *ret_any,
+int store_gc_find_dead(struct gc *g, struct store_live *live, bool *ret_any,
     struct err *err)
 {
 	struct twins t = { .cap = 0 };
 	int r;
 
 	*ret_any = false;
-	gc_spill_init(&t.spill, g->opt->spill_dir);
-	r = join_all(g, gc_live_sorted(live), mark_pass, &t, err);
+	store_spill_init(&t.spill, g->opt->spill_dir);
+	r = join_all(g, store_live_sorted(live), mark_pass, &t, err);
 	if (r == 0)
 		r = twins_all(g, &t, err);
 	if (r == 0)
 		r = choose(g, ret_any, err);
-	gc_spill_release(&t.spill);
+	store_spill_release(&t.spill);
 	free(t.v);
 	g->ret->packs = g->packs.n;
 	g->ret->bytes = g->packs.bytes;
@@ -393,7 +393,7 @@ static int apply_list(struct gc *g, struct err *err)
 	uint32_t i;
 
 	while (fmt_pack_next(&l, &name) == 0) {
-		i = gc_packs_find(&g->packs, name);
+		i = store_gc_packs_find(&g->packs, name);
 		if (i != GC_NONE)
 			g->packs.v[i].flags |= GC_WHOLE;
 	}
@@ -402,13 +402,13 @@ static int apply_list(struct gc *g, struct err *err)
 		struct gc_pack *p;
 		uint32_t at = 0, o;
 
-		i = gc_packs_find(&g->packs, part.pack);
+		i = store_gc_packs_find(&g->packs, part.pack);
 		if (i == GC_NONE)
 			continue;
 		p = &g->packs.v[i];
 		p->flags |= GC_PART;
 		while (fmt_ordinal_next(&part.ordinals, &at, &o) == 0)
-			if (gc_bit_set(&p->dead, &p->dead_words, o, err) != 0)
+			if (store_gc_bit_set(&p->dead, &p->dead_words, o, err) != 0)
 				return -1;
 	}
 	return 0;
@@ -419,7 +419,7 @@ static bool is_named(const struct gc *g, const struct gc_copy *c)
 	const struct gc_pack *p = &g->packs.v[c->pack];
 
 	return (p->flags & GC_WHOLE) != 0 || ((p->flags & GC_PART) != 0 &&
-	    gc_bit(p->dead, p->dead_words, c->ordinal));
+	    store_gc_bit(p->dead, p->dead_words, c->ordinal));
 }
 
 /*
@@ -434,7 +434,7 @@ static int reprieve(struct gc *g, const struct group *x, struct err *err)
 		named |= is_named(g, &x->v[i]);
 	for (size_t i = 0; i < x->n && named; i++) {
 		int r = is_named(g, &x->v[i]) ? 1 :
-		    gc_verify(g, x->id, &x->v[i], err);
+		    store_gc_verify(g, x->id, &x->v[i], err);
 
 		if (r <= 0)
 			return r;
@@ -472,7 +472,7 @@ static int verdict_pass(struct gc *g, struct join *j, void *ctx,
 	return r == 1 ? 0 : r;
 }
 
-int gc_find_needed(struct gc *g, struct store_live *live, struct err *err)
+int store_gc_find_needed(struct gc *g, struct store_live *live, struct err *err)
 {
-	return join_all(g, gc_live_sorted(live), verdict_pass, NULL, err);
+	return join_all(g, store_live_sorted(live), verdict_pass, NULL, err);
 }

@@ -111,7 +111,7 @@ static size_t gens_listed(const struct store_keys *keys, struct listed *v)
 	return n;
 }
 
-int gc_gens_read(struct store *st, struct gc_gens *ret, struct err *err)
+int store_gc_gens_read(struct store *st, struct gc_gens *ret, struct err *err)
 {
 	CLEANUP_FREE struct listed *v = NULL;
 	struct store_keys keys = { 0 };
@@ -196,7 +196,7 @@ static int load_mark(struct gc *g, uint8_t ret_list[32], struct err *err)
 	return 0;
 }
 
-int gc_load(struct gc *g, struct err *err)
+int store_gc_load(struct gc *g, struct err *err)
 {
 	uint8_t hash[32];
 	char key[FMT_KEY_MAX];
@@ -256,7 +256,7 @@ static int mark_list(struct gc *g, struct fmt_list_buf *whole,
 		if (v == NULL)
 			return err_nomem(err, "a dead list");
 		for (uint32_t o = 0; o < p->n; o++)
-			if (!gc_bit(p->bits, p->words, o))
+			if (!store_gc_bit(p->bits, p->words, o))
 				v[n++] = o;
 		fmt_list_add_partial(part, p->name, v, n);
 	}
@@ -276,7 +276,7 @@ static int taken(struct gc *g, const char *key, enum fmt_kind kind,
 	return r < 0 ? -1 : r == 2 ? 2 : 1;
 }
 
-int gc_put_mark(struct gc *g, const struct fmt_list_buf *considered,
+int store_gc_put_mark(struct gc *g, const struct fmt_list_buf *considered,
     struct err *err)
 {
 	struct fmt_list_buf whole = FMT_LIST_BUF_INIT;
@@ -326,7 +326,7 @@ static int final_list(struct gc *g, struct fmt_list_buf *out, bool *ret_same,
 
 	*ret_same = g->dead.partial.n == 0;
 	while (fmt_pack_next(&l, &name) == 0) {
-		i = gc_packs_find(&g->packs, name);
+		i = store_gc_packs_find(&g->packs, name);
 		if (i != GC_NONE && (g->packs.v[i].live == 0 ||
 		        (g->packs.v[i].flags & GC_MOVED)))
 			fmt_list_add_pack(out, name);
@@ -335,14 +335,14 @@ static int final_list(struct gc *g, struct fmt_list_buf *out, bool *ret_same,
 	}
 	l = g->dead.partial;
 	while (fmt_partial_next(&l, &part) == 0) {
-		i = gc_packs_find(&g->packs, part.pack);
+		i = store_gc_packs_find(&g->packs, part.pack);
 		if (i != GC_NONE && (g->packs.v[i].flags & GC_MOVED))
 			fmt_list_add_pack(out, part.pack);
 	}
 	return buf_check(&out->b, "a dead list", err);
 }
 
-int gc_put_verdict(struct gc *g, enum fmt_verdict_what what, struct err *err)
+int store_gc_put_verdict(struct gc *g, enum fmt_verdict_what what, struct err *err)
 {
 	struct fmt_verdict v = { .epoch = g->st->info.epoch,
 		.time_ns = clock_real_ns() };
@@ -408,7 +408,7 @@ static int remove_lists(struct gc *g, uint64_t n, struct err *err)
 static int delete_pack(struct gc *g, const uint8_t *name, bool parity,
     struct err *err)
 {
-	uint32_t i = gc_packs_find(&g->packs, name);
+	uint32_t i = store_gc_packs_find(&g->packs, name);
 	char key[FMT_KEY_MAX];
 	int r;
 
@@ -436,11 +436,11 @@ static int delete_packs(struct gc *g, struct err *err)
 	uint64_t done = 0;
 
 	if (fmt_config_decode(g->st->config.p, g->st->config.len, &c,
-	        err) != 0 || gc_packs_list(g->st, &g->packs, err) != 0)
+	        err) != 0 || store_gc_packs_list(g->st, &g->packs, err) != 0)
 		return -1;
 	while (fmt_pack_next(&l, &name) == 0) {
-		gc_progress(g, "deleting", done++, total);
-		if (gc_cancelled(g, err) != 0 ||
+		store_gc_progress(g, "deleting", done++, total);
+		if (store_gc_cancelled(g, err) != 0 ||
 		    delete_pack(g, name, c.parity_shards > 0, err) != 0)
 			return -1;
 	}
@@ -465,7 +465,7 @@ static int drop_entries(struct gc *g, struct err *err)
 	return res.stale > 0 || res.lost;
 }
 
-int gc_carry_out(struct gc *g, uint64_t n, struct err *err)
+int store_gc_carry_out(struct gc *g, uint64_t n, struct err *err)
 {
 	CLEANUP_FREE uint8_t *obj = NULL;
 	struct fmt_verdict v;

@@ -24,20 +24,20 @@ struct gc_spill {
 };
 
 /* Open an unnamed file.  A descriptor, or -1 with err. */
-int gc_spill_file(const char *dir, struct err *err);
-int gc_spill_pread(int fd, void *dst, size_t len, uint64_t off,
+int store_spill_file(const char *dir, struct err *err);
+int store_spill_pread(int fd, void *dst, size_t len, uint64_t off,
     struct err *err);
-int gc_spill_pwrite(int fd, const void *src, size_t len, uint64_t off,
+int store_spill_pwrite(int fd, const void *src, size_t len, uint64_t off,
     struct err *err);
 
-void gc_spill_init(struct gc_spill *s, const char *dir);
-void gc_spill_release(struct gc_spill *s);
-int gc_spill_add(struct gc_spill *s, const void *p, size_t len,
+void store_spill_init(struct gc_spill *s, const char *dir);
+void store_spill_release(struct gc_spill *s);
+int store_spill_add(struct gc_spill *s, const void *p, size_t len,
     struct err *err);
 /* Read from the start from now on; may be asked again. */
-int gc_spill_rewind(struct gc_spill *s, struct err *err);
+int store_spill_rewind(struct gc_spill *s, struct err *err);
 /* The next len bytes: 0, 1 when there are none left, -1. */
-int gc_spill_get(struct gc_spill *s, void *dst, size_t len, struct err *err);
+int store_spill_get(struct gc_spill *s, void *dst, size_t len, struct err *err);
 
 /* --- the live set (store_live.c, store_live_sort.c) -------------------------------*/
 
@@ -49,22 +49,22 @@ int gc_spill_get(struct gc_spill *s, void *dst, size_t len, struct err *err);
 
 /* Sorts short ids; what does not fit is spilled as sorted runs. */
 struct gc_sort;
-struct gc_sort *gc_sort_new(size_t memory, const char *dir, struct err *err);
-void gc_sort_free(struct gc_sort *s);
-int gc_sort_add(struct gc_sort *s, const uint8_t id[GC_SHORT_ID],
+struct gc_sort *store_sort_new(size_t memory, const char *dir, struct err *err);
+void store_sort_free(struct gc_sort *s);
+int store_sort_add(struct gc_sort *s, const uint8_t id[GC_SHORT_ID],
     struct err *err);
 /* No more is added; read from the first one.  May be asked again. */
-int gc_sort_rewind(struct gc_sort *s, struct err *err);
+int store_sort_rewind(struct gc_sort *s, struct err *err);
 /* The next one, ascending, each once: 0, 1 at the end, -1. */
-int gc_sort_next(struct gc_sort *s, uint8_t ret_id[GC_SHORT_ID],
+int store_sort_next(struct gc_sort *s, uint8_t ret_id[GC_SHORT_ID],
     struct err *err);
 
 /* memory: bytes, of which a quarter is for pages that were seen. */
-struct store_live *gc_live_new(size_t memory, const char *dir,
+struct store_live *store_live_new(size_t memory, const char *dir,
     struct err *err);
-void gc_live_free(struct store_live *l);
+void store_live_free(struct store_live *l);
 /* The ids told; the memory of what was seen is given back. */
-struct gc_sort *gc_live_sorted(struct store_live *l);
+struct gc_sort *store_live_sorted(struct store_live *l);
 
 /* --- packs (store_gc_packs.c) -----------------------------------------------------*/
 
@@ -97,18 +97,18 @@ struct gc_packs {
 };
 
 /* List packs/; what was known is forgotten. */
-int gc_packs_list(struct store *st, struct gc_packs *p, struct err *err);
-void gc_packs_release(struct gc_packs *p);
+int store_gc_packs_list(struct store *st, struct gc_packs *p, struct err *err);
+void store_gc_packs_release(struct gc_packs *p);
 /* Its number, or GC_NONE. */
-uint32_t gc_packs_find(const struct gc_packs *p,
+uint32_t store_gc_packs_find(const struct gc_packs *p,
     const uint8_t name[FMT_PACK_NAME_LEN]);
-bool gc_bit(const uint64_t *bits, uint32_t words, uint32_t i);
-int gc_bit_set(uint64_t **bits, uint32_t *words, uint32_t i, struct err *err);
+bool store_gc_bit(const uint64_t *bits, uint32_t words, uint32_t i);
+int store_gc_bit_set(uint64_t **bits, uint32_t *words, uint32_t i, struct err *err);
 /* This blob of the pack is live. */
-int gc_pack_live(struct gc_pack *p, uint32_t ordinal, uint32_t sealed,
+int store_gc_pack_live(struct gc_pack *p, uint32_t ordinal, uint32_t sealed,
     struct err *err);
 /* Percent of its indexed bytes that are dead. */
-unsigned gc_pack_waste(const struct gc_pack *p);
+unsigned store_gc_pack_waste(const struct gc_pack *p);
 
 /* --- the index in the order of ids (store_gc_scan.c) -------------------------------*/
 
@@ -121,14 +121,14 @@ struct gc_scan;
  * 0; 2 when a segment has gone (merged meanwhile: list the index and begin
  * again); -1.
  */
-int gc_scan_new(struct store *st, struct gc_packs *packs, size_t memory,
+int store_gc_scan_new(struct store *st, struct gc_packs *packs, size_t memory,
     const char *dir, struct gc_scan **ret, struct err *err);
-void gc_scan_free(struct gc_scan *s);
+void store_gc_scan_free(struct gc_scan *s);
 /*
  * The next id with its copies, each once, borrowed until the next call.
  * Return 0; 1 at the end; 2 as above; -1.
  */
-int gc_scan_next(struct gc_scan *s, uint8_t ret_id[FMT_ID_LEN],
+int store_gc_scan_next(struct gc_scan *s, uint8_t ret_id[FMT_ID_LEN],
     const struct gc_copy **ret_v, size_t *ret_n, struct err *err);
 
 /* --- a collection ------------------------------------------------------------------*/
@@ -164,41 +164,41 @@ struct gc {
 };
 
 /* Return -1 with class CANCELLED when it is time to stop. */
-int gc_cancelled(const struct gc *g, struct err *err);
-void gc_progress(const struct gc *g, const char *stage, uint64_t done,
+int store_gc_cancelled(const struct gc *g, struct err *err);
+void store_gc_progress(const struct gc *g, const char *stage, uint64_t done,
     uint64_t total);
 
 /*
  * Walk snapshots; with `fresh` only those that the mark does not list.  Those
  * walked are added to considered (may be NULL).  *ret_live is the caller's.
  */
-int gc_walk(struct gc *g, bool fresh, struct fmt_list_buf *considered,
+int store_gc_walk(struct gc *g, bool fresh, struct fmt_list_buf *considered,
     struct store_live **ret_live, struct err *err);
 
 /* Read, open and verify that copy: 0, 1 when it is not what it should be, -1. */
-int gc_verify(struct gc *g, const uint8_t id[FMT_ID_LEN],
+int store_gc_verify(struct gc *g, const uint8_t id[FMT_ID_LEN],
     const struct gc_copy *c, struct err *err);
 /* A worker without an id key, and the domains' keys; made once. */
-int gc_tools(struct gc *g, struct err *err);
+int store_gc_tools(struct gc *g, struct err *err);
 /* Is it the id of these bytes in any domain? */
-bool gc_id_is(const struct gc *g, enum store_kind kind, const void *data,
+bool store_gc_id_is(const struct gc *g, enum store_kind kind, const void *data,
     size_t len, const uint8_t id[FMT_ID_LEN]);
-void gc_tools_release(struct gc *g);
+void store_gc_tools_release(struct gc *g);
 
 /*
  * R5: find what is dead: bits and GC_TAKE of g->packs.  *ret_any: there is
  * something to do.
  */
-int gc_find_dead(struct gc *g, struct store_live *live, bool *ret_any,
+int store_gc_find_dead(struct gc *g, struct store_live *live, bool *ret_any,
     struct err *err);
 /*
  * R7: reprieve what live needs, by the list in g->dead; bits of its packs say
  * what has to stay.
  */
-int gc_find_needed(struct gc *g, struct store_live *live, struct err *err);
+int store_gc_find_needed(struct gc *g, struct store_live *live, struct err *err);
 
 /* Repack what has to be and may be (GC_MOVED then); R7, R8. */
-int gc_repack(struct gc *g, struct err *err);
+int store_gc_repack(struct gc *g, struct err *err);
 
 struct store_session;
 /*
@@ -224,18 +224,18 @@ struct gc_gens {
 	uint64_t next;           /* for the next mark */
 };
 /* Read gc/: which generations have to be looked after. */
-int gc_gens_read(struct store *st, struct gc_gens *ret, struct err *err);
+int store_gc_gens_read(struct store *st, struct gc_gens *ret, struct err *err);
 /* Read mark and list of g->n into g.  A list that is missing is CORRUPT. */
-int gc_load(struct gc *g, struct err *err);
+int store_gc_load(struct gc *g, struct err *err);
 /* Put list and mark of GC_TAKE packs as generation g->n: 0, 1 lost, -1. */
-int gc_put_mark(struct gc *g, const struct fmt_list_buf *considered,
+int store_gc_put_mark(struct gc *g, const struct fmt_list_buf *considered,
     struct err *err);
 /* Put the verdict: 0, 1 lost, -1. */
-int gc_put_verdict(struct gc *g, enum fmt_verdict_what what, struct err *err);
+int store_gc_put_verdict(struct gc *g, enum fmt_verdict_what what, struct err *err);
 /* Carry out the verdict of generation n, remove its lists (R8). */
-int gc_carry_out(struct gc *g, uint64_t n, struct err *err);
+int store_gc_carry_out(struct gc *g, uint64_t n, struct err *err);
 
 /* R6: 0 when all are over, 1 when some are not, -1. */
-int gc_wait(struct gc *g, struct err *err);
+int store_gc_wait(struct gc *g, struct err *err);
 
 #endif

@@ -40,11 +40,11 @@ static int packs_cmp(const void *pa, const void *pb)
 	return memcmp(a->name, b->name, sizeof(a->name));
 }
 
-int gc_packs_list(struct store *st, struct gc_packs *p, struct err *err)
+int store_gc_packs_list(struct store *st, struct gc_packs *p, struct err *err)
 {
-	gc_packs_release(p);
+	store_gc_packs_release(p);
 	if (backend_list(st->be, "packs/", packs_add, p, err) != 0) {
-		gc_packs_release(p);
+		store_gc_packs_release(p);
 		return -1;
 	}
 	if (p->n > 1)
@@ -52,7 +52,7 @@ int gc_packs_list(struct store *st, struct gc_packs *p, struct err *err)
 	return 0;
 }
 
-void gc_packs_release(struct gc_packs *p)
+void store_gc_packs_release(struct gc_packs *p)
 {
 	for (uint32_t i = 0; i < p->n; i++) {
 		free(p->v[i].bits);
@@ -62,7 +62,7 @@ void gc_packs_release(struct gc_packs *p)
 	*p = (struct gc_packs){ 0 };
 }
 
-uint32_t gc_packs_find(const struct gc_packs *p,
+uint32_t store_gc_packs_find(const struct gc_packs *p,
     const uint8_t name[FMT_PACK_NAME_LEN])
 {
 	uint32_t lo = 0, hi = p->n;
@@ -81,12 +81,12 @@ uint32_t gc_packs_find(const struct gc_packs *p,
 	return GC_NONE;
 }
 
-bool gc_bit(const uint64_t *bits, uint32_t words, uint32_t i)
+bool store_gc_bit(const uint64_t *bits, uint32_t words, uint32_t i)
 {
 	return i / 64 < words && (bits[i / 64] >> (i % 64) & 1) != 0;
 }
 
-int gc_bit_set(uint64_t **bits, uint32_t *words, uint32_t i, struct err *err)
+int store_gc_bit_set(uint64_t **bits, uint32_t *words, uint32_t i, struct err *err)
 {
 	if (i / 64 >= *words) {
 		uint32_t n = i / 64 + 1 > *words * 2 ? i / 64 + 1 : *words * 2;
@@ -102,17 +102,17 @@ int gc_bit_set(uint64_t **bits, uint32_t *words, uint32_t i, struct err *err)
 	return 0;
 }
 
-int gc_pack_live(struct gc_pack *p, uint32_t ordinal, uint32_t sealed,
+int store_gc_pack_live(struct gc_pack *p, uint32_t ordinal, uint32_t sealed,
     struct err *err)
 {
-	if (gc_bit(p->bits, p->words, ordinal))
+	if (store_gc_bit(p->bits, p->words, ordinal))
 		return 0;
 	p->live++;
 	p->live_bytes += sealed;
-	return gc_bit_set(&p->bits, &p->words, ordinal, err);
+	return store_gc_bit_set(&p->bits, &p->words, ordinal, err);
 }
 
-unsigned gc_pack_waste(const struct gc_pack *p)
+unsigned store_gc_pack_waste(const struct gc_pack *p)
 {
 	if (p->live_bytes >= p->all)
 		return 0;

@@ -107,7 +107,7 @@ static int old_open(struct repack *rp, struct old_pack *o, struct err *err)
 		    "holds other blobs than the index says");
 	if (o->p->words > 0) {
 		for (uint32_t i = o->count; i < o->p->words * 64; i++)
-			if (gc_bit(o->p->bits, o->p->words, i))
+			if (store_gc_bit(o->p->bits, o->p->words, i))
 				return err_set(err, ERR_CORRUPT, "holds fewer "
 				    "blobs than the index says");
 	}
@@ -118,10 +118,10 @@ static int old_open(struct repack *rp, struct old_pack *o, struct err *err)
 /* Has this blob to be moved?  What the mark did not name has, and more. */
 static bool wanted(const struct gc_pack *p, uint32_t ordinal)
 {
-	if (gc_bit(p->bits, p->words, ordinal))
+	if (store_gc_bit(p->bits, p->words, ordinal))
 		return true;
 	return (p->flags & GC_WHOLE) == 0 &&
-	    !gc_bit(p->dead, p->dead_words, ordinal);
+	    !store_gc_bit(p->dead, p->dead_words, ordinal);
 }
 
 /* --- writing ----------------------------------------------------------------------------*/
@@ -200,7 +200,7 @@ static int move_blob(struct repack *rp, const struct old_pack *o,
 	        o->data_key, sealed, e->sealed_len, g->plain.p, e->plain_len,
 	        err) != 0)
 		return err_wrap(err, "blob %u", ordinal);
-	if (!gc_id_is(g, kind, g->plain.p, e->plain_len, e->id))
+	if (!store_gc_id_is(g, kind, g->plain.p, e->plain_len, e->id))
 		return err_set(err, ERR_CORRUPT, "blob %u holds other content "
 		    "than its id says", ordinal);
 	return new_blob(rp, kind, e, err);
@@ -374,9 +374,9 @@ static int repack_all(struct repack *rp, struct err *err)
 		const struct gc_pack *p = &g->packs.v[rp->todo[i]];
 		struct store_session_stats stats = { .bytes_sent = rp->sent };
 
-		if (gc_cancelled(g, err) != 0)
+		if (store_gc_cancelled(g, err) != 0)
 			return -1;
-		gc_progress(g, "repacking", i, rp->ntodo);
+		store_gc_progress(g, "repacking", i, rp->ntodo);
 		if (rp->s != NULL)
 			store_session_stats(rp->s, &stats);
 		if ((p->kind != kind || stats.bytes_sent - rp->sent >= BATCH) &&
@@ -413,7 +413,7 @@ static int repack_list(struct repack *rp, struct err *err)
 		struct gc_pack *p = &g->packs.v[i];
 
 		if (!(p->flags & (GC_WHOLE | GC_PART)) || p->live == 0 ||
-		    gc_pack_waste(p) <= g->max_waste)
+		    store_gc_pack_waste(p) <= g->max_waste)
 			continue;
 		if (g->opt->max_repack != 0 &&
 		    bytes + p->size > g->opt->max_repack)
@@ -425,13 +425,13 @@ static int repack_list(struct repack *rp, struct err *err)
 	return 0;
 }
 
-int gc_repack(struct gc *g, struct err *err)
+int store_gc_repack(struct gc *g, struct err *err)
 {
 	struct repack rp = { .g = g };
 	int r = repack_list(&rp, err);
 
 	if (r == 0 && rp.ntodo > 0)
-		r = gc_tools(g, err);
+		r = store_gc_tools(g, err);
 	if (r == 0 && rp.ntodo > 0)
 		r = repack_all(&rp, err);
 	if (r != 0 && err->class == ERR_FULL) {

@@ -50,11 +50,11 @@ static void source_release(struct source *s)
 	free(s->map);
 	free(s->buf);
 	if (s->sg == NULL)
-		gc_spill_release(&s->spill);
+		store_spill_release(&s->spill);
 	*s = (struct source){ .spill = { .fd = -1 } };
 }
 
-void gc_scan_free(struct gc_scan *s)
+void store_gc_scan_free(struct gc_scan *s)
 {
 	if (s == NULL)
 		return;
@@ -90,7 +90,7 @@ static int source_map(struct gc_scan *s, struct source *x, struct err *err)
 
 		if (store_segment_pack(s->st, x->sg, i, &rec, key, err) != 0)
 			return gone(err);
-		x->map[i] = gc_packs_find(s->packs, rec.name);
+		x->map[i] = store_gc_packs_find(s->packs, rec.name);
 		if (x->map[i] == GC_NONE)
 			continue;
 		p = &s->packs->v[x->map[i]];
@@ -132,7 +132,7 @@ static int source_block(struct gc_scan *s, struct source *x, struct err *err)
 static int source_next(struct gc_scan *s, struct source *x, struct err *err)
 {
 	if (x->sg == NULL)
-		return gc_spill_get(&x->spill, &x->now, sizeof(x->now), err);
+		return store_spill_get(&x->spill, &x->now, sizeof(x->now), err);
 	for (;;) {
 		struct fmt_index_entry e;
 		int r = x->at + FMT_ENTRY_LEN > x->len ?
@@ -219,17 +219,17 @@ static int fold(struct gc_scan *s, size_t from, struct err *err)
 	struct source out = { .weight = 2 << 20 };
 	int r = heap_fill(s, from, err);
 
-	gc_spill_init(&out.spill, s->dir);
+	store_spill_init(&out.spill, s->dir);
 	while (r == 0 && s->nheap > 0) {
-		r = gc_spill_add(&out.spill, &s->src[s->heap[0]].now,
+		r = store_spill_add(&out.spill, &s->src[s->heap[0]].now,
 		    sizeof(struct rec), err);
 		if (r == 0)
 			r = heap_step(s, err);
 	}
 	if (r == 0)
-		r = gc_spill_rewind(&out.spill, err);
+		r = store_spill_rewind(&out.spill, err);
 	if (r != 0) {
-		gc_spill_release(&out.spill);
+		store_spill_release(&out.spill);
 		return r;
 	}
 	for (size_t i = from; i < s->nsrc; i++)
@@ -288,7 +288,7 @@ static int scan_sources(struct gc_scan *s, struct err *err)
 	return 0;
 }
 
-int gc_scan_new(struct store *st, struct gc_packs *packs, size_t memory,
+int store_gc_scan_new(struct store *st, struct gc_packs *packs, size_t memory,
     const char *dir, struct gc_scan **ret, struct err *err)
 {
 	struct gc_scan *s = mem_zalloc(sizeof(*s), "the index", err);
@@ -310,7 +310,7 @@ int gc_scan_new(struct store *st, struct gc_packs *packs, size_t memory,
 	if (r == 0)
 		*ret = s;
 	else
-		gc_scan_free(s);
+		store_gc_scan_free(s);
 	return r;
 }
 
@@ -323,7 +323,7 @@ static int add_copy(struct gc_scan *s, const struct gc_copy *c,
 		    s->copies[i].ordinal == c->ordinal)
 			return 0;
 	if (s->ncopies == COPIES_MAX)
-		return gc_pack_live(&s->packs->v[c->pack], c->ordinal,
+		return store_gc_pack_live(&s->packs->v[c->pack], c->ordinal,
 		    c->sealed, err);
 	if (s->ncopies == s->capcopies) {
 		size_t cap = s->capcopies == 0 ? 16 : s->capcopies * 2;
@@ -338,7 +338,7 @@ static int add_copy(struct gc_scan *s, const struct gc_copy *c,
 	return 0;
 }
 
-int gc_scan_next(struct gc_scan *s, uint8_t ret_id[FMT_ID_LEN],
+int store_gc_scan_next(struct gc_scan *s, uint8_t ret_id[FMT_ID_LEN],
     const struct gc_copy **ret_v, size_t *ret_n, struct err *err)
 {
 	if (s->nheap == 0)

@@ -77,7 +77,7 @@ static int domains_read(struct gc *g, struct err *err)
 	return r;
 }
 
-int gc_tools(struct gc *g, struct err *err)
+int store_gc_tools(struct gc *g, struct err *err)
 {
 	const struct store_info *i = &g->st->info;
 	size_t most = VERIFY_PLAIN;
@@ -93,11 +93,11 @@ int gc_tools(struct gc *g, struct err *err)
 	g->w = store_worker_new(g->st, ZIP_OFF, most, NULL, err);
 	if (g->w == NULL)
 		return -1;
-	g->w->idkey = NULL; /* ids may be of any domain: gc_id_is */
+	g->w->idkey = NULL; /* ids may be of any domain: store_gc_id_is */
 	return 0;
 }
 
-void gc_tools_release(struct gc *g)
+void store_gc_tools_release(struct gc *g)
 {
 	store_worker_free(g->w);
 	for (size_t i = 0; i < g->domains.n; i++)
@@ -107,7 +107,7 @@ void gc_tools_release(struct gc *g)
 	buf_release(&g->plain);
 }
 
-bool gc_id_is(const struct gc *g, enum store_kind kind, const void *data,
+bool store_gc_id_is(const struct gc *g, enum store_kind kind, const void *data,
     size_t len, const uint8_t id[FMT_ID_LEN])
 {
 	uint8_t real[FMT_ID_LEN];
@@ -145,7 +145,7 @@ static int verify_loc(struct gc *g, const uint8_t *id,
 		        id, loc->ordinal, key, g->sealed.p, loc->sealed_len,
 		        g->plain.p, loc->plain_len, &why) == 0) {
 			mem_wipe(key, sizeof(key));
-			return gc_id_is(g, (enum store_kind)kind, g->plain.p,
+			return store_gc_id_is(g, (enum store_kind)kind, g->plain.p,
 			    loc->plain_len, id) ? 0 : 1;
 		}
 		if (why.class != ERR_CORRUPT)
@@ -159,7 +159,7 @@ static int verify_loc(struct gc *g, const uint8_t *id,
 	return 1;
 }
 
-int gc_verify(struct gc *g, const uint8_t id[FMT_ID_LEN],
+int store_gc_verify(struct gc *g, const uint8_t id[FMT_ID_LEN],
     const struct gc_copy *c, struct err *err)
 {
 	const struct gc_pack *p = &g->packs.v[c->pack];
@@ -168,7 +168,7 @@ int gc_verify(struct gc *g, const uint8_t id[FMT_ID_LEN],
 	char key[FMT_KEY_MAX];
 	int r, good = 1;
 
-	if (gc_tools(g, err) != 0)
+	if (store_gc_tools(g, err) != 0)
 		return -1;
 	store_lookup_begin(g->st, &lk, id, UINT32_MAX, false);
 	while (good == 1 &&

@@ -74,21 +74,21 @@ static int pause_ms(const struct gc *g, unsigned ms, struct err *err)
 	for (unsigned done = 0; done < ms; done += PAUSE_FIRST_MS) {
 		struct timespec t = { 0, PAUSE_FIRST_MS * 1000000L };
 
-		if (gc_cancelled(g, err) != 0)
+		if (store_gc_cancelled(g, err) != 0)
 			return -1;
 		nanosleep(&t, NULL);
 	}
 	return 0;
 }
 
-int gc_wait(struct gc *g, struct err *err)
+int store_gc_wait(struct gc *g, struct err *err)
 {
 	unsigned ms = PAUSE_FIRST_MS;
 
 	for (;;) {
 		struct looking l = { .g = g };
 
-		if (gc_cancelled(g, err) != 0 ||
+		if (store_gc_cancelled(g, err) != 0 ||
 		    store_sessions(g->st, look, &l, err) != 0)
 			return -1;
 		g->ret->sessions_revoked += l.revoked;

@@ -107,7 +107,7 @@ static int walk_one(struct gc *g, const char *key, struct fmt_list_buf *out,
 	return r == 0 ? 0 : -1;
 }
 
-int gc_walk(struct gc *g, bool fresh, struct fmt_list_buf *considered,
+int store_gc_walk(struct gc *g, bool fresh, struct fmt_list_buf *considered,
     struct store_live **ret_live, struct err *err)
 {
 	CLEANUP_FREE struct name *old = NULL;
@@ -116,7 +116,7 @@ int gc_walk(struct gc *g, bool fresh, struct fmt_list_buf *considered,
 	size_t nold = 0, n = 0;
 	int r = 0;
 
-	*ret_live = gc_live_new(g->memory / 2, g->opt->spill_dir, err);
+	*ret_live = store_live_new(g->memory / 2, g->opt->spill_dir, err);
 	if (*ret_live == NULL)
 		return -1;
 	if (fresh)
@@ -141,8 +141,8 @@ int gc_walk(struct gc *g, bool fresh, struct fmt_list_buf *considered,
 		if (nold > 0 && bsearch(&x, old, nold, sizeof(x),
 		        name_cmp) != NULL)
 			continue;
-		gc_progress(g, "snapshots", i, n);
-		r = gc_cancelled(g, err);
+		store_gc_progress(g, "snapshots", i, n);
+		r = store_gc_cancelled(g, err);
 		if (r == 0)
 			r = walk_one(g, key, considered, *ret_live, err);
 	}

@@ -24,7 +24,7 @@ struct store_live {
 	uint8_t (*recent)[GC_SHORT_ID];
 };
 
-struct store_live *gc_live_new(size_t memory, const char *dir,
+struct store_live *store_live_new(size_t memory, const char *dir,
     struct err *err)
 {
 	struct store_live *l = mem_zalloc(sizeof(*l), "the live set", err);
@@ -42,26 +42,26 @@ struct store_live *gc_live_new(size_t memory, const char *dir,
 		l->recent = mem_array(RECENT, sizeof(*l->recent),
 		    "the live set", err);
 	if (l->recent != NULL)
-		l->ids = gc_sort_new(memory > bytes ? memory - bytes : 0, dir,
+		l->ids = store_sort_new(memory > bytes ? memory - bytes : 0, dir,
 		    err);
 	if (l->ids == NULL) {
-		gc_live_free(l);
+		store_live_free(l);
 		return NULL;
 	}
 	return l;
 }
 
-void gc_live_free(struct store_live *l)
+void store_live_free(struct store_live *l)
 {
 	if (l == NULL)
 		return;
-	gc_sort_free(l->ids);
+	store_sort_free(l->ids);
 	free(l->pages);
 	free(l->recent);
 	free(l);
 }
 
-struct gc_sort *gc_live_sorted(struct store_live *l)
+struct gc_sort *store_live_sorted(struct store_live *l)
 {
 	free(l->pages);
 	l->pages = NULL;
@@ -95,7 +95,7 @@ int store_live_page(struct store_live *l, enum store_kind kind,
 	(void)kind; /* it is in the id */
 	if (seen(l, id))
 		return 1;
-	return gc_sort_add(l->ids, id, err);
+	return store_sort_add(l->ids, id, err);
 }
 
 int store_live_chunk(struct store_live *l, const uint8_t id[STORE_ID_LEN],
@@ -107,5 +107,5 @@ int store_live_chunk(struct store_live *l, const uint8_t id[STORE_ID_LEN],
 	if (memcmp(at, id, GC_SHORT_ID) == 0)
 		return 0;
 	memcpy(at, id, GC_SHORT_ID);
-	return gc_sort_add(l->ids, id, err);
+	return store_sort_add(l->ids, id, err);
 }

@@ -38,7 +38,7 @@ struct gc_sort {
 	bool has_last;
 };
 
-struct gc_sort *gc_sort_new(size_t memory, const char *dir, struct err *err)
+struct gc_sort *store_sort_new(size_t memory, const char *dir, struct err *err)
 {
 	struct gc_sort *s = mem_zalloc(sizeof(*s), "the live set", err);
 
@@ -52,7 +52,7 @@ struct gc_sort *gc_sort_new(size_t memory, const char *dir, struct err *err)
 	return s;
 }
 
-void gc_sort_free(struct gc_sort *s)
+void store_sort_free(struct gc_sort *s)
 {
 	if (s == NULL)
 		return;
@@ -156,8 +156,8 @@ static int write_run(struct gc_sort *s, struct err *err)
 		s->capruns = cap;
 	}
 	if (s->fd < 0)
-		s->fd = gc_spill_file(s->dir, err);
-	if (s->fd < 0 || gc_spill_pwrite(s->fd, s->v, s->n * GC_SHORT_ID,
+		s->fd = store_spill_file(s->dir, err);
+	if (s->fd < 0 || store_spill_pwrite(s->fd, s->v, s->n * GC_SHORT_ID,
 	        s->on_disk * GC_SHORT_ID, err) != 0)
 		return -1;
 	s->runs[s->nruns].off = s->on_disk;
@@ -167,7 +167,7 @@ static int write_run(struct gc_sort *s, struct err *err)
 	return 0;
 }
 
-int gc_sort_add(struct gc_sort *s, const uint8_t id[GC_SHORT_ID],
+int store_sort_add(struct gc_sort *s, const uint8_t id[GC_SHORT_ID],
     struct err *err)
 {
 	if (s->n == s->cap && s->cap < s->most) {
@@ -198,7 +198,7 @@ static int run_fill(struct gc_sort *s, size_t i, struct err *err)
 
 	if (n == 0)
 		return 1;
-	if (gc_spill_pread(s->fd, s->v + i * s->part, n * GC_SHORT_ID,
+	if (store_spill_pread(s->fd, s->v + i * s->part, n * GC_SHORT_ID,
 	        r->off * GC_SHORT_ID, err) != 0)
 		return -1;
 	r->off += n;
@@ -258,7 +258,7 @@ static int merge_room(struct gc_sort *s, struct err *err)
 	return s->heap == NULL ? -1 : 0;
 }
 
-int gc_sort_rewind(struct gc_sort *s, struct err *err)
+int store_sort_rewind(struct gc_sort *s, struct err *err)
 {
 	if (!s->sorted) {
 		if (s->nruns > 0 && s->n > 0 && write_run(s, err) != 0)
@@ -305,7 +305,7 @@ static int merge_next(struct gc_sort *s, uint8_t *ret_id, struct err *err)
 	return 0;
 }
 
-int gc_sort_next(struct gc_sort *s, uint8_t ret_id[GC_SHORT_ID],
+int store_sort_next(struct gc_sort *s, uint8_t ret_id[GC_SHORT_ID],
     struct err *err)
 {
 	int r;

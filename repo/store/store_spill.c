@@ -10,7 +10,7 @@
 
 #define SPILL_KEEP ((size_t)1 << 20)
 
-int gc_spill_file(const char *dir, struct err *err)
+int store_spill_file(const char *dir, struct err *err)
 {
 	const char *places[] = { dir, dir == NULL ? getenv("TMPDIR") : NULL,
 		dir == NULL ? "/var/tmp" : NULL, dir == NULL ? "/tmp" : NULL };
@@ -30,7 +30,7 @@ int gc_spill_file(const char *dir, struct err *err)
 	    dir != NULL ? dir : "TMPDIR, /var/tmp or /tmp");
 }
 
-int gc_spill_pread(int fd, void *dst, size_t len, uint64_t off,
+int store_spill_pread(int fd, void *dst, size_t len, uint64_t off,
     struct err *err)
 {
 	for (size_t done = 0; done < len;) {
@@ -47,7 +47,7 @@ int gc_spill_pread(int fd, void *dst, size_t len, uint64_t off,
 	return 0;
 }
 
-int gc_spill_pwrite(int fd, const void *src, size_t len, uint64_t off,
+int store_spill_pwrite(int fd, const void *src, size_t len, uint64_t off,
     struct err *err)
 {
 	for (size_t done = 0; done < len;) {
@@ -64,25 +64,25 @@ int gc_spill_pwrite(int fd, const void *src, size_t len, uint64_t off,
 	return 0;
 }
 
-void gc_spill_init(struct gc_spill *s, const char *dir)
+void store_spill_init(struct gc_spill *s, const char *dir)
 {
 	*s = (struct gc_spill){ .dir = dir, .fd = -1 };
 }
 
-void gc_spill_release(struct gc_spill *s)
+void store_spill_release(struct gc_spill *s)
 {
 	if (s->fd >= 0)
 		close(s->fd);
 	free(s->buf);
-	gc_spill_init(s, s->dir);
+	store_spill_init(s, s->dir);
 }
 
 /* Write what the buffer holds to the file. */
 static int spill_flush(struct gc_spill *s, struct err *err)
 {
 	if (s->fd < 0)
-		s->fd = gc_spill_file(s->dir, err);
-	if (s->fd < 0 || gc_spill_pwrite(s->fd, s->buf, s->fill, s->on_disk,
+		s->fd = store_spill_file(s->dir, err);
+	if (s->fd < 0 || store_spill_pwrite(s->fd, s->buf, s->fill, s->on_disk,
 	        err) != 0)
 		return -1;
 	s->on_disk += s->fill;
@@ -90,7 +90,7 @@ static int spill_flush(struct gc_spill *s, struct err *err)
 	return 0;
 }
 
-int gc_spill_add(struct gc_spill *s, const void *p, size_t len,
+int store_spill_add(struct gc_spill *s, const void *p, size_t len,
     struct err *err)
 {
 	const uint8_t *src = p;
@@ -115,7 +115,7 @@ int gc_spill_add(struct gc_spill *s, const void *p, size_t len,
 	return 0;
 }
 
-int gc_spill_rewind(struct gc_spill *s, struct err *err)
+int store_spill_rewind(struct gc_spill *s, struct err *err)
 {
 	/* What fits in the buffer never sees a file. */
 	if (s->fd >= 0 && s->on_disk < s->len && spill_flush(s, err) != 0)
@@ -127,7 +127,7 @@ int gc_spill_rewind(struct gc_spill *s, struct err *err)
 	return 0;
 }
 
-int gc_spill_get(struct gc_spill *s, void *dst, size_t len, struct err *err)
+int store_spill_get(struct gc_spill *s, void *dst, size_t len, struct err *err)
 {
 	uint8_t *to = dst;
 
@@ -147,7 +147,7 @@ int gc_spill_get(struct gc_spill *s, void *dst, size_t len, struct err *err)
 		if (n == 0)
 			return err_set(err, ERR_BUG,
 			    "a temporary file ends too early");
-		if (gc_spill_pread(s->fd, s->buf, n, s->at, err) != 0)
+		if (store_spill_pread(s->fd, s->buf, n, s->at, err) != 0)
 			return -1;
 		s->fill = n;
 		s->pos = 0;
