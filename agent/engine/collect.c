@@ -61,16 +61,13 @@ static int walk_pages(struct engine_walk *w, struct store *st, const char *domai
 	return w->pages != NULL ? 0 : -1;
 }
 
-int engine_walk_snapshot(void *walk, struct store *st,
-    const struct store_snapshot *sn, struct store_live *l, struct err *err)
+int engine_walk_blobs(struct engine_walk *w, struct store *st,
+    const struct store_snapshot *sn, const struct archive_walk *look,
+    struct err *err)
 {
-	struct engine_walk *w = walk;
-	const struct archive_walk look = { on_blob, on_bad_page, w };
 	struct archive_ref ref = { .level = sn->state.level, .entries = sn->state.entries };
 	const uint8_t *order = store_snapshot_order(st, sn, err);
 
-	w->sn = sn;
-	w->live = l;
 	if (order == NULL || walk_pages(w, st, sn->domain, err) < 0)
 		return -1;
 
@@ -78,13 +75,24 @@ int engine_walk_snapshot(void *walk, struct store *st,
 
 	memcpy(ref.id, sn->state.id, sizeof(ref.id));
 	if (sn->content == STORE_BLOCK)
-		return archive_walk_map(io, &ref, &look, err);
-	if (archive_walk_state(io, &ref, &look, err) < 0)
+		return archive_walk_map(io, &ref, look, err);
+	if (archive_walk_state(io, &ref, look, err) < 0)
 		return -1;
 	memcpy(ref.id, sn->catalog.id, sizeof(ref.id));
 	ref.level = sn->catalog.level;
 	ref.entries = sn->catalog.entries;
-	return archive_walk_catalog(io, order, &ref, &look, err);
+	return archive_walk_catalog(io, order, &ref, look, err);
+}
+
+int engine_walk_snapshot(void *walk, struct store *st,
+    const struct store_snapshot *sn, struct store_live *l, struct err *err)
+{
+	struct engine_walk *w = walk;
+	const struct archive_walk look = { on_blob, on_bad_page, w };
+
+	w->sn = sn;
+	w->live = l;
+	return engine_walk_blobs(w, st, sn, &look, err);
 }
 
 struct engine_walk *engine_walk_new(struct err *err)

@@ -2,6 +2,7 @@
 #define AGENT_ENGINE_COLLECT_H
 
 #include "agent/engine/engine.h"
+#include "repo/archive/archive.h"
 #include "repo/store/store_gc.h"
 
 /*
@@ -31,5 +32,9 @@ struct engine_walk *engine_walk_new(struct err *err);
 void engine_walk_free(struct engine_walk *w); /* NULL is fine */
 int engine_walk_snapshot(void *walk, struct store *st,
     const struct store_snapshot *sn, struct store_live *l, struct err *err);
+/* The same along all blobs of sn for whoever asks; needs read.  0 or -1. */
+int engine_walk_blobs(struct engine_walk *w, struct store *st,
+    const struct store_snapshot *sn, const struct archive_walk *look,
+    struct err *err);
 
 #endif

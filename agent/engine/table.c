@@ -162,6 +162,20 @@ int table_add(struct table *t, uint64_t a, uint64_t b, uint64_t value,
 	return 0;
 }
 
+int table_set(struct table *t, uint64_t a, uint64_t b, uint64_t value,
+    struct err *err)
+{
+	struct slot s;
+	uint64_t i;
+
+	if (find(t, a, b, &i, &s, err) < 0)
+		return -1;
+	if (s.value == 0)
+		return err_set(err, ERR_BUG, "a table: a key is missing");
+	s.value = value + 1;
+	return slot_put(t, i, &s, err);
+}
+
 int table_get(struct table *t, uint64_t a, uint64_t b, uint64_t *ret_value,
     struct err *err)
 {

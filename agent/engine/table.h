@@ -24,6 +24,10 @@ void table_free(struct table *t); /* NULL is fine */
 int table_add(struct table *t, uint64_t a, uint64_t b, uint64_t value,
     uint64_t *ret_value, struct err *err);
 
+/* Give a key that is there another value.  0 or -1. */
+int table_set(struct table *t, uint64_t a, uint64_t b, uint64_t value,
+    struct err *err);
+
 /* Return 0 with *ret_value, 1 when it is not there, -1 with err. */
 int table_get(struct table *t, uint64_t a, uint64_t b, uint64_t *ret_value,
     struct err *err);
