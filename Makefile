@@ -19,8 +19,8 @@ endif
 
 # One static library a room, from the ground up.
 ROOMS   := chunker repo/base repo/zip repo/crypto repo/format repo/backend \
-           repo/store repo/archive agent/engine agent/cli
-LIBS    := libzstd libsodium libcrypto liburing jansson libisal
+           repo/store repo/archive agent/engine agent/mount agent/cli
+LIBS    := libzstd libsodium libcrypto liburing jansson libisal fuse3
 
 OPT     ?= -O2 -g
 WERROR  ?= -Werror

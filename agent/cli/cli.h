@@ -216,6 +216,11 @@ void cli_log_to_stderr(const struct cli *cli);
  */
 void cli_signals_init(void);
 void cli_signals_engine(struct engine *e); /* NULL: none runs */
+/*
+ * Call fn(ctx) at the first of them instead; it must be fit for a handler.  NULL:
+ * not any more.
+ */
+void cli_signals_stop(void (*fn)(void *ctx), void *ctx);
 bool cli_interrupted(void);
 /* The terminal to set back before ending; NULL: none. */
 struct termios;

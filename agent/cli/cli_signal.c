@@ -8,6 +8,8 @@
 #include "agent/cli/cli.h"
 
 static _Atomic(struct engine *) running;
+static void (*_Atomic stop_fn)(void *ctx);
+static void *_Atomic stop_ctx;
 static atomic_uint stops; /* how often we were asked to stop */
 static volatile sig_atomic_t terminal_fd = -1;
 static struct termios terminal_saved;
@@ -22,14 +24,20 @@ static void say(const char *text)
 static void on_stop(int sig)
 {
 	struct engine *e = atomic_load(&running);
+	void (*stop)(void *ctx) = atomic_load(&stop_fn);
 	unsigned before = atomic_fetch_add(&stops, 1);
 	int saved = errno;
 
 	(void)sig;
 	if (terminal_fd >= 0)
 		tcsetattr(terminal_fd, TCSANOW, &terminal_saved);
+	if (stop != NULL && before == 0) {
+		stop(atomic_load(&stop_ctx));
+		errno = saved;
+		return;
+	}
 	if (e == NULL || before > 0) {
-		if (e != NULL || terminal_fd >= 0)
+		if (e != NULL || stop != NULL || terminal_fd >= 0)
 			say("\n");
 		_exit(CLI_INTERRUPTED);
 	}
@@ -59,6 +67,12 @@ void cli_signals_init(void)
 void cli_signals_engine(struct engine *e)
 {
 	atomic_store(&running, e);
+}
+
+void cli_signals_stop(void (*fn)(void *ctx), void *ctx)
+{
+	atomic_store(&stop_ctx, ctx);
+	atomic_store(&stop_fn, fn);
 }
 
 bool cli_interrupted(void)

@@ -12,6 +12,7 @@ extern const struct cli_verb cli_cmd_snapshots;
 extern const struct cli_verb cli_cmd_ls;
 extern const struct cli_verb cli_cmd_find;
 extern const struct cli_verb cli_cmd_diff;
+extern const struct cli_verb cli_cmd_mount;
 extern const struct cli_verb cli_cmd_stats;
 extern const struct cli_verb cli_cmd_check;
 extern const struct cli_verb cli_cmd_forget;

@@ -156,6 +156,9 @@ uint64_t archive_catalog_tell(const struct archive_catalog *c);
 int archive_catalog_seek_nth(struct archive_catalog *c, uint64_t nth,
     struct err *err);
 
+/* Let next tell once more what it told last. */
+void archive_catalog_again(struct archive_catalog *c);
+
 /*
  * After a page could not be read (next returned -1): go on behind it.  The
  * caller has told the damage.  Return 0, or 1 when nothing follows.

@@ -126,6 +126,11 @@ uint64_t archive_catalog_tell(const struct archive_catalog *c)
 	return archive_cursor_tell(&c->cur);
 }
 
+void archive_catalog_again(struct archive_catalog *c)
+{
+	c->cur.given = false;
+}
+
 int archive_catalog_seek_nth(struct archive_catalog *c, uint64_t nth,
     struct err *err)
 {

@@ -222,6 +222,9 @@ static void entries_are_found_by_their_number(void **arg)
 		assert_int_equal(archive_catalog_tell(c), at);
 		OK(archive_catalog_next(c, &dir, &e, &err));
 		assert_int_equal(archive_catalog_tell(c), at);
+		archive_catalog_again(c);
+		assert_int_equal(archive_catalog_tell(c), at);
+		assert_rest(c, &t, at, 2);
 	}
 	for (size_t past = 0; past < 3; past++) {
 		OK(archive_catalog_seek_nth(c, t.n + past * past * past, &err));
