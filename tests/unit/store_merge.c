@@ -294,6 +294,169 @@ static void two_merges_at_once_lose_nothing(void **state)
 	backend_close(w.mem);
 }
 
+/* Nothing to merge for one that looks at sizes, but something to clean. */
+static void tidy_beside(void *ctx)
+{
+	struct other *o = ctx;
+	struct store_merge_result res;
+
+	merge_ok(o->mem, false, &res);
+}
+
+/* New small segments are merged on top of whatever is in force. */
+static void more_beside(void *ctx)
+{
+	struct other *o = ctx;
+	struct store *st = reopen(o->mem);
+	struct store_worker *tools = worker(st);
+	struct store_merge_result res;
+
+	for (unsigned n = 0; n < 4; n++) {
+		struct store_session *s = begin(st);
+		char snap[17];
+
+		put_n(s, tools, STORE_STATE, 100001 + 2 * n, LEN, NULL);
+		commit_n(s, NULL, snap);
+	}
+	store_worker_free(tools);
+	store_close(st);
+	merge_ok(o->mem, false, &res);
+}
+
+/* One merge all of which another may do at any moment between. */
+static void one_beside(void (*beside)(void *ctx), unsigned sessions)
+{
+	struct store_merge_result res;
+	struct world w;
+	struct store *st;
+
+	w.mem = new_repository();
+	st = reopen(w.mem);
+	for (unsigned n = 0; n < SESSIONS; n++) {
+		if (n == SESSIONS - sessions)
+			merge_ok(w.mem, true, &res);
+		put_session(st, &w, n);
+	}
+	store_close(st);
+	for (uint64_t n = 0;; n++) {
+		struct backend *mem = copied(w.mem);
+		struct other o = { .mem = mem };
+		struct hook h = { .at = n, .fn = beside, .ctx = &o };
+		struct err err = ERR_INIT;
+
+		st = open_hooked(mem, &h);
+		h.armed = true;
+		ok(merge_with(st, 0, true, &res, &err));
+		store_close(st);
+		st = reopen(mem);
+		find_all(st, &w, 5);
+		store_close(st);
+		backend_close(mem);
+		if (!h.done)
+			break;
+	}
+	backend_close(w.mem);
+}
+
+static void cleaning_spares_what_a_merge_has_just_written(void **state)
+{
+	(void)state;
+	one_beside(tidy_beside, 2);
+}
+
+static void a_merge_on_top_keeps_what_is_below(void **state)
+{
+	(void)state;
+	one_beside(more_beside, SESSIONS);
+}
+
+/* A store that lists piece by piece, with time between two pieces. */
+static struct other *piecewise;
+
+static int piece_list(struct backend *be, const char *prefix,
+    backend_list_fn *fn, void *ctx, struct err *err)
+{
+	struct backend *inner = ((struct keep *)be)->inner;
+	int r;
+
+	if (strcmp(prefix, "index/") != 0 || piecewise == NULL)
+		return backend_list(inner, prefix, fn, ctx, err);
+	r = backend_list(inner, "index/m", fn, ctx, err);
+	merge_beside(piecewise);
+	piecewise = NULL;
+	for (const char *c = "0123456789abcdef"; *c != '\0' && r == 0; c++) {
+		char part[] = { 'i', 'n', 'd', 'e', 'x', '/', *c, '\0' };
+
+		r = backend_list(inner, part, fn, ctx, err);
+	}
+	return r;
+}
+
+static void what_is_merged_within_a_listing_is_found(void **state)
+{
+	struct err err = ERR_INIT;
+	struct world w;
+	struct other o;
+	struct backend *be;
+	struct backend_ops ops;
+	struct store_loc loc;
+	struct store *st;
+
+	(void)state;
+	world_make(&w);
+	o = (struct other){ .mem = w.mem };
+	be = keep_new(w.mem);
+	ops = *be->ops;
+	ops.list = piece_list;
+	be->ops = &ops;
+	st = store_open(be, &by_pass, NULL, &err);
+	assert_non_null(st);
+	piecewise = &o;
+	/* By one listing, with no second look for what is missed. */
+	ok(store_index_refresh(st, 0, &err));
+	assert_null(piecewise);
+	for (unsigned i = 0; i < SESSIONS * EACH; i += EACH) {
+		struct store_lookup lk;
+
+		store_lookup_begin(st, &lk, w.ids[i], UINT32_MAX, false);
+		ok(store_lookup_next(st, &lk, &loc, &err));
+		store_lookup_end(st, &lk);
+	}
+	store_close(st);
+	backend_close(w.mem);
+}
+
+static void a_place_found_before_can_be_read_after(void **state)
+{
+	static const uint8_t unknown[32] = { 7 };
+	struct store_merge_result res;
+	struct err err = ERR_INIT;
+	struct store_loc loc, none;
+	struct store_worker *tools;
+	struct world w;
+	struct store *st;
+	uint8_t sealed[256], plain[LEN], want[LEN];
+
+	(void)state;
+	world_make(&w);
+	st = reopen(w.mem);
+	tools = worker(st);
+	ok(store_locate(st, w.ids[0], &loc, &err));
+	merge_ok(w.mem, true, &res);
+	store_index_stale(st);
+	assert_int_equal(store_locate(st, unknown, &none, &err), 1);
+	/* The segment that told the place is let go of by now. */
+	ok(store_pack_read(st, loc.pack, loc.offset, sealed, loc.sealed_len,
+	    &err));
+	ok(store_blob_open(st, tools, STORE_STATE, w.ids[0], &loc, sealed,
+	    plain, &err));
+	fill(want, LEN, 1);
+	assert_memory_equal(plain, want, LEN);
+	store_worker_free(tools);
+	store_close(st);
+	backend_close(w.mem);
+}
+
 /* One that read before, one that writes since before, one that comes anew. */
 static void look_beside(void *ctx)
 {
@@ -373,6 +536,10 @@ int main(void)
 		cmocka_unit_test(two_words_of_one_pack_both_stay),
 		cmocka_unit_test(killed_anywhere_it_loses_nothing),
 		cmocka_unit_test(two_merges_at_once_lose_nothing),
+		cmocka_unit_test(cleaning_spares_what_a_merge_has_just_written),
+		cmocka_unit_test(a_merge_on_top_keeps_what_is_below),
+		cmocka_unit_test(what_is_merged_within_a_listing_is_found),
+		cmocka_unit_test(a_place_found_before_can_be_read_after),
 		cmocka_unit_test(readers_and_writers_find_all_at_every_step),
 		cmocka_unit_test(a_listing_that_a_merge_overtakes_is_made_again),
 	};

@@ -95,6 +95,30 @@ static void only_what_a_verdict_deleted_leaves(void **state)
 	}
 }
 
+static void a_pack_that_was_lost_stays_named(void **state)
+{
+	struct store_merge_result res;
+	struct err err = ERR_INIT;
+	struct store_loc loc;
+	struct world w;
+	struct store *st;
+	char key[FMT_KEY_MAX];
+
+	(void)state;
+	world_make(&w);
+	st = reopen(w.mem);
+	ok(store_locate(st, w.ids[0], &loc, &err));
+	store_pack_name(st, loc.pack, key, sizeof(key));
+	assert_int_equal(backend_del(w.mem, key, &err), 0);
+	ok(merge_with(st, 0, true, &res, &err));
+	assert_int_equal(res.dropped, 0);
+	store_close(st);
+	st = reopen(w.mem);
+	ok(store_locate(st, w.ids[0], &loc, &err));
+	store_close(st);
+	backend_close(w.mem);
+}
+
 static void what_is_too_large_is_made_anew_in_parts(void **state)
 {
 	struct store_merge_result res;
@@ -310,6 +334,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_a_verdict_deleted_leaves),
+		cmocka_unit_test(a_pack_that_was_lost_stays_named),
 		cmocka_unit_test(what_is_too_large_is_made_anew_in_parts),
 		cmocka_unit_test(when_all_has_left_no_segment_is_left),
 		cmocka_unit_test(a_damaged_source_is_left_alone),
