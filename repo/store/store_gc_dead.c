@@ -202,7 +202,11 @@ static int mark_pass(struct gc *g, struct join *j, void *ctx, struct err *err)
 	return r == 1 ? 0 : r;
 }
 
-/* Which copy stands for the others: that in the fullest pack. */
+/*
+ * Which copy stands for the others: that in the pack with most that has no
+ * other copy.  It is one order of all packs, so of two packs with much in
+ * common one keeps all of that.
+ */
 static size_t keeper(const struct gc *g, const struct group *x)
 {
 	size_t best = 0;
@@ -211,9 +215,8 @@ static size_t keeper(const struct gc *g, const struct group *x)
 		const struct gc_pack *a = &g->packs.v[x->v[i].pack];
 		const struct gc_pack *b = &g->packs.v[x->v[best].pack];
 
-		if (a->live_bytes > b->live_bytes ||
-		    (a->live_bytes == b->live_bytes &&
-		     x->v[i].pack < x->v[best].pack))
+		if (a->own != b->own ? a->own > b->own :
+		    a->all != b->all ? a->all > b->all : a < b)
 			best = i;
 	}
 	return best;
@@ -273,6 +276,8 @@ static int twins_all(struct gc *g, struct twins *t, struct err *err)
 	uint8_t *gains;
 	int r = store_spill_rewind(&t->spill, err);
 
+	for (uint32_t i = 0; i < g->packs.n; i++)
+		g->packs.v[i].own = g->packs.v[i].live_bytes;
 	while (r == 0 && (r = twins_next(t, &x, err)) == 0) {
 		size_t k = keeper(g, &x);
 

@@ -80,6 +80,7 @@ enum {
 struct gc_pack {
 	uint8_t name[FMT_PACK_NAME_LEN];
 	uint64_t all, live_bytes; /* sealed bytes of its indexed blobs */
+	uint64_t own;        /* of live ones of which there is no other copy */
 	uint64_t *bits;      /* by ordinal: live; NULL: none */
 	uint64_t *dead;      /* by ordinal: named by the mark; with GC_PART */
 	uint32_t words, dead_words; /* of 64 */

@@ -78,6 +78,14 @@ static struct store_gc_options options(void)
 	return opt;
 }
 
+static int no_list(void *ctx, const char *key, const struct backend_stat *bs,
+    struct err *err)
+{
+	(void)ctx, (void)bs, (void)err;
+	assert_null(strstr(key, "dead-"));
+	return 0;
+}
+
 /* Collect until there is nothing to do. */
 static void finish(struct backend *mem)
 {
@@ -90,6 +98,8 @@ static void finish(struct backend *mem)
 		ok(collect_with(mem, NULL, &opt, &res, &err));
 	}
 	assert_int_equal(count(mem, "sessions/").n, 0);
+	/* Each generation was carried out to its end: no lists are left. */
+	ok(backend_list(mem, "gc/", no_list, NULL, &err));
 }
 
 static void measure(void)
