@@ -88,11 +88,12 @@ static int add_snapshot(struct removal *rm, const char *key,
 
 /*
  * List what is there of the slot: its snapshots, and the sessions that have
- * segments, for other snapshots may need what they name.
+ * segments, for other snapshots may need what they name.  In this order: what
+ * a snapshot needs was named before it was put.
  */
 static int list_standing(struct removal *rm, struct err *err)
 {
-	static const char *const places[] = { "index", "snapshots" };
+	static const char *const places[] = { "snapshots", "index" };
 	int r = 0;
 
 	rm->n = 0;
