@@ -43,6 +43,7 @@ enum cli_type {
 	CLI_NUMBER,  /* unsigned */
 	CLI_CHOICE,  /* int: which of the words in arg, split by '|', from 1 */
 	CLI_PERCENT, /* unsigned, 1-100; the argument may be left out: 100 */
+	CLI_SHARE,   /* the same, but it may not */
 	CLI_HELP,    /* print help and end */
 	CLI_SYNOPSIS, /* print the usage line and end */
 };

@@ -17,6 +17,7 @@ const struct cli_verb *const cli_verbs[] = {
 	&cli_cmd_snapshots, &cli_cmd_ls, &cli_cmd_find, &cli_cmd_diff,
 	&cli_cmd_mount,
 	&cli_cmd_stats, &cli_cmd_check, &cli_cmd_forget, &cli_cmd_gc,
+	&cli_cmd_upkeep,
 	&cli_cmd_session_list, &cli_cmd_session_revoke, &cli_cmd_key_list,
 	&cli_cmd_key_add, &cli_cmd_key_passwd, &cli_cmd_key_remove,
 	&cli_cmd_key_rotate, &cli_cmd_bench, &cli_cmd_version,

@@ -262,6 +262,8 @@ int cli_option_set(const struct cli_option *o, void *base, const char *arg,
 			return 0;
 		}
 		return set_number(o, at, arg, 100, "%", err);
+	case CLI_SHARE:
+		return set_number(o, at, arg, 100, "%", err);
 	case CLI_HELP:
 	case CLI_SYNOPSIS:
 		break;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
-#include "agent/cli/cli_repo.h"
+#include "agent/cli/cli_care.h"
 #include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "agent/engine/query.h"
@@ -125,36 +125,40 @@ static void print_screen(const struct engine_check_result *r)
 		printf("no damage\n");
 }
 
-static int run(struct cli *cli, void *opts)
+int cli_check_run(struct cli *cli, struct cli_repo *repo,
+    unsigned read_percent)
 {
-	const struct opts *o = opts;
 	struct engine_check_result result = { 0 };
 	struct engine_check_options check = {
-		.read_percent = o->read_percent,
+		.read_percent = read_percent,
 		.object = object,
 		.path = path,
 		.ctx = cli,
 	};
 	struct err err = ERR_INIT;
+	int r;
+
+	cli_progress_start(cli, repo->engine, CLI_CHECKING);
+	r = engine_check(repo->engine, repo->store, &check, &result, &err);
+	cli_progress_stop();
+	if (r < 0)
+		return cli_fail(cli, &err, CLI_AT_WORK, "check");
+	if (cli->json)
+		print_object(&result);
+	else if (!cli->quiet)
+		print_screen(&result);
+	return damaged(&result) ? CLI_DAMAGE : CLI_OK;
+}
+
+static int run(struct cli *cli, void *opts)
+{
+	const struct opts *o = opts;
 	struct cli_repo repo;
 	int code = cli_repo_open(cli, 0, "check", CLI_OPEN_ENGINE, &repo);
 
 	if (code != CLI_OK)
 		return code;
-	cli_progress_start(cli, repo.engine, CLI_CHECKING);
-
-	int r = engine_check(repo.engine, repo.store, &check, &result, &err);
-
-	cli_progress_stop();
-	if (r < 0) {
-		code = cli_fail(cli, &err, CLI_AT_WORK, "check");
-	} else {
-		if (cli->json)
-			print_object(&result);
-		else if (!cli->quiet)
-			print_screen(&result);
-		code = damaged(&result) ? CLI_DAMAGE : CLI_OK;
-	}
+	code = cli_check_run(cli, &repo, o->read_percent);
 	cli_repo_close(&repo);
 	return code;
 }

@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "agent/cli/cli.h"
-#include "agent/cli/cli_repo.h"
+#include "agent/cli/cli_care.h"
 #include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
-#include "agent/engine/collect.h"
 #include "repo/base/buf.h"
 #include "repo/base/bytes.h"
 #include "repo/base/clock.h"
@@ -27,7 +26,7 @@ static const struct cli_option options[] = {
 	{ "abandon", 0, NULL, "Give up a collection that was begun; nothing is "
 	    "lost by it", CLI_FLAG, offsetof(struct opts, abandon) },
 	{ "max-waste", 0, "N%", "Repack packs of which more than this is dead "
-	    "(20%)", CLI_PERCENT, offsetof(struct opts, max_waste) },
+	    "(20%)", CLI_SHARE, offsetof(struct opts, max_waste) },
 	{ "max-repack", 0, "SIZE", "Repack packs of this size together at most",
 	    CLI_SIZE, offsetof(struct opts, max_repack) },
 	{ "sole-administrator", 0, NULL, "Vouch that no other gc, key or repair "
@@ -201,11 +200,33 @@ static void print_screen(const struct store_gc_result *r, bool dry_run)
 	}
 }
 
+int cli_gc_run(struct cli *cli, struct cli_repo *repo,
+    const struct engine_gc_options *opt)
+{
+	struct store_gc_result result = { 0 };
+	struct told told = { cli, BUF_INIT };
+	struct engine_gc_options gc = *opt;
+	struct err err = ERR_INIT;
+	int code = CLI_OK, r;
+
+	gc.waiting = waiting;
+	gc.ctx = &told;
+	cli_progress_start(cli, repo->engine, CLI_CHECKING);
+	r = engine_gc(repo->engine, repo->store, &gc, &result, &err);
+	cli_progress_stop();
+	if (r < 0)
+		code = cli_fail(cli, &err, CLI_AT_WORK, "collect");
+	else if (cli->json)
+		print_object(&result, gc.dry_run);
+	else if (!cli->quiet)
+		print_screen(&result, gc.dry_run);
+	buf_release(&told.names);
+	return code;
+}
+
 static int run(struct cli *cli, void *opts)
 {
 	const struct opts *o = opts;
-	struct store_gc_result result = { 0 };
-	struct told told = { cli, BUF_INIT };
 	struct engine_gc_options gc = {
 		.wait = o->wait,
 		.abandon = o->abandon,
@@ -213,10 +234,7 @@ static int run(struct cli *cli, void *opts)
 		.sole_administrator = o->sole,
 		.max_waste = o->max_waste,
 		.max_repack = o->max_repack,
-		.waiting = waiting,
-		.ctx = &told,
 	};
-	struct err err = ERR_INIT;
 	struct cli_repo repo;
 	int code;
 
@@ -227,19 +245,7 @@ static int run(struct cli *cli, void *opts)
 	    CLI_OPEN_ENGINE | (o->dry_run ? 0 : CLI_OPEN_WRITE), &repo);
 	if (code != CLI_OK)
 		return code;
-	cli_progress_start(cli, repo.engine, CLI_CHECKING);
-
-	int r = engine_gc(repo.engine, repo.store, &gc, &result, &err);
-
-	cli_progress_stop();
-	if (r < 0) {
-		code = cli_fail(cli, &err, CLI_AT_WORK, "collect");
-	} else if (cli->json) {
-		print_object(&result, o->dry_run);
-	} else if (!cli->quiet) {
-		print_screen(&result, o->dry_run);
-	}
-	buf_release(&told.names);
+	code = cli_gc_run(cli, &repo, &gc);
 	cli_repo_close(&repo);
 	return code;
 }

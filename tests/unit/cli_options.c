@@ -221,6 +221,7 @@ static const struct cli_option table[] = {
 	{ "percent", 0, "N%", "x", CLI_PERCENT,
 	    offsetof(struct fields, percent) },
 	{ "list", 0, "L", "x", CLI_LIST, offsetof(struct fields, list) },
+	{ "share", 0, "N%", "x", CLI_SHARE, offsetof(struct fields, percent) },
 };
 
 static int set(struct fields *f, int i, const char *arg)
@@ -258,6 +259,9 @@ static void options_are_stored_by_type(void **state)
 	assert_int_equal(set(&f, 6, "5%"), 0);
 	assert_int_equal(f.percent, 5);
 	assert_int_equal(set(&f, 6, "0"), -1);
+	assert_int_equal(set(&f, 8, "7"), 0);
+	assert_int_equal(f.percent, 7);
+	assert_int_equal(set(&f, 8, "101"), -1);
 	set(&f, 7, "a");
 	set(&f, 7, "b");
 	assert_int_equal(f.list.n, 2);
