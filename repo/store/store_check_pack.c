@@ -75,8 +75,13 @@ static int job_prepare(struct job *j, const struct look *l, struct err *err)
 {
 	struct store *st = j->c->st;
 	size_t most = PLAIN_MIN;
-	const char *domain = NULL;
-	bool foreign = strcmp(l->o.slot->domain, st->info.domain) != 0;
+	/*
+	 * A pack does not say whose ids it has: its slot does, but what an
+	 * administrator repacked may be of any domain.
+	 */
+	bool known = st->own->has_family ||
+	    (strcmp(l->o.slot->domain, st->info.domain) == 0 &&
+	     !(l->o.slot->rights & STORE_ADMIN));
 
 	if (st->info.stream.max > most)
 		most = st->info.stream.max;
@@ -95,21 +100,19 @@ static int job_prepare(struct job *j, const struct look *l, struct err *err)
 	if (most > FMT_BLOB_MAX - FMT_BLOB_EXTRA)
 		most = FMT_BLOB_MAX - FMT_BLOB_EXTRA;
 	if (j->w != NULL && j->w->max_plain >= most &&
-	    (j->w->own_idkey != NULL) == foreign && !foreign)
+	    (j->w->idkey != NULL) == known)
 		return 0;
 	store_worker_free(j->w);
 	free(j->plain);
 	free(j->window);
-	if (foreign && st->own->has_family)
-		domain = l->o.slot->domain;
 	j->window_cap = most + FMT_BLOB_EXTRA + PIECE;
 	j->plain = malloc(most);
 	j->window = malloc(j->window_cap);
-	j->w = store_worker_new(st, ZIP_OFF, most, domain, err);
-	if (j->w == NULL)
+	j->w = store_worker_new(st, ZIP_OFF, most, NULL, err);
+	if (j->w == NULL || store_worker_all_domains(j->w, err) != 0)
 		return -1;
-	if (foreign && domain == NULL)
-		j->w->idkey = NULL;
+	if (!known)
+		j->w->idkey = NULL; /* the seal has to do */
 	if (j->plain == NULL || j->window == NULL)
 		return err_nomem(err, "checking packs");
 	return 0;

@@ -134,9 +134,6 @@ int store_gc_scan_next(struct gc_scan *s, uint8_t ret_id[FMT_ID_LEN],
 
 /* --- a collection ------------------------------------------------------------------*/
 
-/* Every domain that a credential has: whose ids blobs may have. */
-struct gc_domains { struct crypto_idkey **key; size_t n; };
-
 struct gc {
 	struct store *st;
 	const struct store_gc_options *opt;
@@ -159,8 +156,7 @@ struct gc {
 	struct fmt_dead dead;    /* borrowed from list */
 
 	struct gc_packs packs;
-	struct store_worker *w;  /* for verifying, without an id key */
-	struct gc_domains domains;
+	struct store_worker *w;  /* for verifying ids of all domains */
 	struct buf sealed, plain;
 };
 
@@ -179,11 +175,8 @@ int store_gc_walk(struct gc *g, bool fresh, struct fmt_list_buf *considered,
 /* Read, open and verify that copy: 0, 1 when it is not what it should be, -1. */
 int store_gc_verify(struct gc *g, const uint8_t id[FMT_ID_LEN],
     const struct gc_copy *c, struct err *err);
-/* A worker without an id key, and the domains' keys; made once. */
+/* A worker for ids of all domains, made once. */
 int store_gc_tools(struct gc *g, struct err *err);
-/* Is it the id of these bytes in any domain? */
-bool store_gc_id_is(const struct gc *g, enum store_kind kind, const void *data,
-    size_t len, const uint8_t id[FMT_ID_LEN]);
 void store_gc_tools_release(struct gc *g);
 
 /*

@@ -12,6 +12,7 @@
 #include "repo/base/log.h"
 #include "repo/base/mem.h"
 #include "repo/base/rand.h"
+#include "repo/store/store_check_internal.h"
 #include "repo/store/store_gc_internal.h"
 #include "repo/store/store_session_internal.h"
 
@@ -25,13 +26,8 @@
 
 /* A pack by its own directory. */
 struct old_pack {
-	char key[FMT_KEY_MAX];
 	const struct gc_pack *p;
-	uint8_t head_bytes[FMT_PACK_HEAD_MAX];
-	struct fmt_pack_head head;
-	struct fmt_pack_layout lay;
-	const uint8_t *entries;
-	uint32_t count;
+	struct store_look o;
 	uint8_t data_key[STORE_KEY_LEN];
 };
 
@@ -50,69 +46,29 @@ struct repack {
 static int old_read(const struct gc *g, const struct old_pack *o, uint64_t off,
     void *dst, size_t len, struct err *err)
 {
-	int r = backend_get(g->st->be, o->key, off, dst, len, err);
+	int r = backend_get(g->st->be, o->o.key, off, dst, len, err);
 
 	return r > 0 ? err_set(err, ERR_NOTFOUND, "is missing") : r;
-}
-
-static int old_directory(struct repack *rp, struct old_pack *o,
-    const struct store_epoch *ep, const struct store_slot *sl,
-    struct err *err)
-{
-	uint8_t *sealed;
-	int r;
-
-	if (o->lay.dir_len > o->p->size)
-		return err_set(err, ERR_CORRUPT, "has no directory");
-	sealed = malloc(o->lay.dir_len + 1);
-	if (sealed == NULL)
-		return err_nomem(err, "a pack's directory");
-	r = old_read(rp->g, o, o->lay.dir_off, sealed, o->lay.dir_len, err);
-	if (r == 0)
-		r = fmt_dir_open(o->key, rp->g->st->info.repository,
-		    o->head_bytes, FMT_PACK_HEAD_MIN + o->head.sealed_len,
-		    o->lay.dir_off, sealed, o->lay.dir_len, sl->sign_pub,
-		    ep->sec->k.directory, &rp->dir, &o->entries, &o->count,
-		    err);
-	free(sealed);
-	return r;
 }
 
 /* Head, footer, directory and data key. */
 static int old_open(struct repack *rp, struct old_pack *o, struct err *err)
 {
-	struct store *st = rp->g->st;
-	const struct store_slot *sl;
-	const struct store_epoch *ep;
-	uint8_t footer[FMT_FOOTER_LEN];
-	size_t n = o->p->size < sizeof(o->head_bytes) ? o->p->size :
-	    sizeof(o->head_bytes);
+	const struct store_epoch_secret *sec;
 
-	if (o->p->size < FMT_PACK_HEAD_MIN + FMT_FOOTER_LEN)
-		return err_set(err, ERR_CORRUPT, "is too small for a pack");
-	if (old_read(rp->g, o, 0, o->head_bytes, n, err) != 0 ||
-	    fmt_pack_head_decode(o->head_bytes, n, &o->head, err) != 0 ||
-	    old_read(rp->g, o, o->p->size - sizeof(footer), footer,
-	        sizeof(footer), err) != 0)
+	if (store_look_open(rp->g->st, o->p->name, o->p->size, &rp->dir,
+	        &o->o, err) != 0)
 		return -1;
-	ep = store_epoch_find(st, o->head.epoch, err);
-	if (ep == NULL || fmt_footer_open(o->key, o->head_bytes, footer,
-	        o->p->size, ep->sec->k.footer, &o->lay, err) != 0)
-		return -1;
-	sl = store_slot_find(st, o->head.slot, err);
-	if (sl == NULL || old_directory(rp, o, ep, sl, err) != 0)
-		return -1;
-	if (o->head.blob_kind != o->p->kind)
+	if (o->o.head.blob_kind != o->p->kind)
 		return err_set(err, ERR_CORRUPT,
 		    "holds other blobs than the index says");
-	if (o->p->words > 0) {
-		for (uint32_t i = o->count; i < o->p->words * 64; i++)
-			if (store_gc_bit(o->p->bits, o->p->words, i))
-				return err_set(err, ERR_CORRUPT, "holds fewer "
-				    "blobs than the index says");
-	}
-	return fmt_pack_key_open(o->key, &o->head, ep->sec->has_content ?
-	    ep->sec->content : NULL, ep->sec->k.pack, o->data_key, err);
+	for (uint32_t i = o->o.count; i < o->p->words * 64; i++)
+		if (store_gc_bit(o->p->bits, o->p->words, i))
+			return err_set(err, ERR_CORRUPT, "holds fewer blobs "
+			    "than the index says");
+	sec = o->o.epoch->sec;
+	return fmt_pack_key_open(o->o.key, &o->o.head, sec->has_content ?
+	    sec->content : NULL, sec->k.pack, o->data_key, err);
 }
 
 /* Has this blob to be moved?  What the mark did not name has, and more. */
@@ -190,7 +146,7 @@ static int move_blob(struct repack *rp, const struct old_pack *o,
     uint32_t ordinal, const struct fmt_dir_entry *e, const uint8_t *sealed,
     struct err *err)
 {
-	enum store_kind kind = (enum store_kind)o->head.blob_kind;
+	enum store_kind kind = (enum store_kind)o->o.head.blob_kind;
 	struct gc *g = rp->g;
 
 	buf_reset(&g->plain);
@@ -200,16 +156,13 @@ static int move_blob(struct repack *rp, const struct old_pack *o,
 	        o->data_key, sealed, e->sealed_len, g->plain.p, e->plain_len,
 	        err) != 0)
 		return err_wrap(err, "blob %u", ordinal);
-	if (!store_gc_id_is(g, kind, g->plain.p, e->plain_len, e->id))
-		return err_set(err, ERR_CORRUPT, "blob %u holds other content "
-		    "than its id says", ordinal);
 	return new_blob(rp, kind, e, err);
 }
 
 static void entry_at(const struct old_pack *o, uint32_t i,
     struct fmt_dir_entry *ret)
 {
-	fmt_dir_entry_get(o->entries + (size_t)i * FMT_DIR_ENTRY_LEN, ret);
+	fmt_dir_entry_get(o->o.entries + (size_t)i * FMT_DIR_ENTRY_LEN, ret);
 }
 
 /* The last of those after `first` that are read with it. */
@@ -220,7 +173,7 @@ static uint32_t run_end(const struct old_pack *o, uint32_t first)
 
 	entry_at(o, first, &a);
 	b = a;
-	for (uint32_t i = first + 1; i < o->count; i++) {
+	for (uint32_t i = first + 1; i < o->o.count; i++) {
 		struct fmt_dir_entry e;
 
 		entry_at(o, i, &e);
@@ -238,7 +191,7 @@ static uint32_t run_end(const struct old_pack *o, uint32_t first)
 /* Move what is wanted of a pack. */
 static int move_pack(struct repack *rp, struct old_pack *o, struct err *err)
 {
-	for (uint32_t i = 0; i < o->count; i++) {
+	for (uint32_t i = 0; i < o->o.count; i++) {
 		struct fmt_dir_entry a, e;
 		uint32_t last;
 		size_t len;
@@ -345,7 +298,6 @@ static int repack_one(struct repack *rp, uint32_t at, struct err *err)
 	struct err why = ERR_INIT;
 	int r;
 
-	fmt_key_pack(o.key, p->name);
 	if (rp->s == NULL && repack_begin(rp, err) != 0)
 		return -1;
 	r = old_open(rp, &o, &why);
@@ -358,11 +310,11 @@ static int repack_one(struct repack *rp, uint32_t at, struct err *err)
 	}
 	if (is_damage(&why) && !rp->s->failed) {
 		log_msg(LOG_WARN, "%s: %s; it is left as it is ('wherry "
-		    "check --read-data' tells who needs it)", o.key, why.msg);
+		    "check --read-data' tells who needs it)", o.o.key, why.msg);
 		return 0;
 	}
 	*err = why;
-	return err_wrap(err, "repacking %s", o.key);
+	return err_wrap(err, "repacking %s", o.o.key);
 }
 
 static int repack_all(struct repack *rp, struct err *err)

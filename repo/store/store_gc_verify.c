@@ -10,73 +10,6 @@
 
 #define VERIFY_PLAIN ((size_t)4 << 20)
 
-static int domains_add(struct gc *g, const char *domain, struct err *err)
-{
-	struct gc_domains *d = &g->domains;
-	struct fmt_domain_keys dk;
-	void *v = realloc(d->key, (d->n + 1) * sizeof(struct crypto_idkey *));
-
-	if (v == NULL)
-		return err_nomem(err, "the keys of domains");
-	d->key = v;
-	if (fmt_domain_derive(&dk, g->st->own->family, fmt_str(domain),
-	        err) != 0)
-		return -1;
-	d->key[d->n] = crypto_idkey_new(dk.id, err);
-	mem_wipe(&dk, sizeof(dk));
-	if (d->key[d->n] == NULL)
-		return -1;
-	d->n++;
-	return 0;
-}
-
-static bool names_have(const struct store_strings *names, const char *s)
-{
-	for (size_t i = 0; i < names->n; i++)
-		if (strcmp(names->v[i], s) == 0)
-			return true;
-	return false;
-}
-
-/* The domains of all certificates; one that cannot be read has none. */
-static int domains_read(struct gc *g, struct err *err)
-{
-	struct store_strings names = { NULL, 0 };
-	struct store_keys keys = { 0 };
-	int r = store_keys_list(g->st->be, "keys/", &keys, err);
-
-	if (r == 0) {
-		names.v = mem_array(keys.n + 1, sizeof(*names.v),
-		    "the keys of domains", err);
-		r = names.v == NULL ? -1 : 0;
-	}
-	if (r == 0) {
-		names.v[names.n++] = (char *)g->st->info.domain;
-		r = domains_add(g, g->st->info.domain, err);
-	}
-	for (size_t i = 0; i < keys.n && r == 0; i++) {
-		const struct store_slot *sl;
-		struct err why = ERR_INIT;
-		struct fmt_key at;
-
-		if (fmt_key_parse(store_keys_at(&keys, i), &at) != 0 ||
-		    at.place != FMT_AT_CERT)
-			continue;
-		sl = store_slot_find(g->st, at.slot, &why);
-		if (sl == NULL && why.class != ERR_CORRUPT &&
-		    why.class != ERR_NOTFOUND) {
-			*err = why;
-			r = -1;
-		} else if (sl != NULL && !names_have(&names, sl->domain)) {
-			names.v[names.n++] = sl->domain;
-			r = domains_add(g, sl->domain, err);
-		}
-	}
-	free(names.v);
-	store_keys_release(&keys);
-	return r;
-}
-
 int store_gc_tools(struct gc *g, struct err *err)
 {
 	const struct store_info *i = &g->st->info;
@@ -88,36 +21,15 @@ int store_gc_tools(struct gc *g, struct err *err)
 		most = i->stream.max;
 	if (i->block.max > most)
 		most = i->block.max;
-	if (domains_read(g, err) != 0)
-		return -1;
 	g->w = store_worker_new(g->st, ZIP_OFF, most, NULL, err);
-	if (g->w == NULL)
-		return -1;
-	g->w->idkey = NULL; /* ids may be of any domain: store_gc_id_is */
-	return 0;
+	return g->w == NULL ? -1 : store_worker_all_domains(g->w, err);
 }
 
 void store_gc_tools_release(struct gc *g)
 {
 	store_worker_free(g->w);
-	for (size_t i = 0; i < g->domains.n; i++)
-		crypto_idkey_free(g->domains.key[i]);
-	free(g->domains.key);
 	buf_release(&g->sealed);
 	buf_release(&g->plain);
-}
-
-bool store_gc_id_is(const struct gc *g, enum store_kind kind, const void *data,
-    size_t len, const uint8_t id[FMT_ID_LEN])
-{
-	uint8_t real[FMT_ID_LEN];
-
-	for (size_t i = 0; i < g->domains.n; i++) {
-		crypto_id(g->domains.key[i], (uint8_t)kind, data, len, real);
-		if (memcmp(real, id, sizeof(real)) == 0)
-			return true;
-	}
-	return false;
 }
 
 /* Read and open a copy by what one segment says of it: 0, 1 not good, -1. */
@@ -145,8 +57,7 @@ static int verify_loc(struct gc *g, const uint8_t *id,
 		        id, loc->ordinal, key, g->sealed.p, loc->sealed_len,
 		        g->plain.p, loc->plain_len, &why) == 0) {
 			mem_wipe(key, sizeof(key));
-			return store_gc_id_is(g, (enum store_kind)kind, g->plain.p,
-			    loc->plain_len, id) ? 0 : 1;
+			return 0;
 		}
 		if (why.class != ERR_CORRUPT)
 			r = -1;

@@ -398,6 +398,11 @@ int store_pack_open_key(struct store *st, uint32_t pack,
 int store_get_copy(struct store *st, struct store_worker *w,
     enum store_kind kind, const uint8_t id[STORE_ID_LEN],
     const struct store_loc *loc, struct buf *ret_data, struct err *err);
+/*
+ * From now on w takes ids of every domain that a credential has.  Needs the
+ * family secret (admin); without it nothing changes.  (store_domains.c)
+ */
+int store_worker_all_domains(struct store_worker *w, struct err *err);
 /* Open one blob with the data key given; as store_blob_open. */
 int store_blob_open_with(struct store *st, struct store_worker *w,
     enum store_kind kind, const uint8_t id[STORE_ID_LEN], uint32_t ordinal,

@@ -1,5 +1,6 @@
 /* Collections where there are copies, rubbish, weak stores and full ones. */
 
+#include "repo/store/store_check.h"
 #include "tests/unit/store_gc_world.h"
 
 static struct backend *hook_mem;
@@ -266,6 +267,82 @@ static void only_administrators_collect(void **state)
 	backend_close(mem);
 }
 
+/* --- other domains ------------------------------------------------------------------*/
+
+static void check_damage(void *ctx, const char *key, const uint8_t *id,
+    const char *what)
+{
+	(void)ctx, (void)id;
+	fail_msg("%s: %s", key, what);
+}
+
+/* What a node of another domain stored is repacked by an administrator. */
+static void blobs_of_another_domain_are_moved_whole(void **state)
+{
+	struct backend *mem = new_repository();
+	struct store_secret by_file = { .passphrase = NULL };
+	struct store_check_options copt = { .read_percent = 100 };
+	struct store_check_result checked;
+	struct store_gc_result res;
+	struct store_options so = { .memory = 0 };
+	struct err err = ERR_INIT;
+	struct store *st = reopen(mem);
+	struct store_worker *w;
+	struct store_session *s;
+	struct store_put_result put;
+	struct buf ids = BUF_INIT, some = BUF_INIT, data = BUF_INIT;
+	struct store_commit c = { .entries = 1, .user = "me",
+		.program = "test" };
+	uint8_t *bytes = malloc(LEN);
+	char slot[17], line[128], snap[17];
+
+	(void)state;
+	ok(store_key_add(st, STORE_WRITE | STORE_READ, "tenant", "node",
+	    &by_file, slot, line, &err));
+	store_close(st);
+	by_file.key_file = line;
+	st = store_open(keep_new(mem), &by_file, &so, &err);
+	assert_non_null(st);
+	w = worker(st);
+	s = begin_of(st, "t");
+	for (unsigned i = 0; i < 40; i++) {
+		fill(bytes, LEN, i * 2 + 1);
+		ok(store_put(s, w, STORE_DATA, bytes, LEN, false, &put, &err));
+		buf_add(&ids, put.id, 32);
+		if (i % 4 == 0)
+			buf_add(&some, put.id, 32);
+	}
+	free(bytes);
+	/* Only some of them are named by the one snapshot. */
+	ok(store_put(s, w, STORE_STATE, some.p, some.len, false, &put, &err));
+	memcpy(c.state.id, put.id, 32);
+	c.state.entries = 1;
+	ok(store_session_commit(s, &c, snap, &err));
+	store_worker_free(w);
+	store_close(st);
+
+	assert_int_equal(collect(mem, &res), STORE_GC_DONE);
+	assert_true(res.packs_repacked > 0);
+	st = store_open(keep_new(mem), &by_file, &so, &err);
+	assert_non_null(st);
+	w = worker(st);
+	for (size_t i = 0; i < some.len; i += 32)
+		ok(store_get(st, w, STORE_DATA, some.p + i, &data, &err));
+	assert_int_equal(store_get(st, w, STORE_DATA, ids.p + 32, &data, &err),
+	    1);
+	ok(store_check(st, &copt, check_damage, NULL, &checked, &err));
+	store_worker_free(w);
+	store_close(st);
+	st = reopen(mem);
+	ok(store_check(st, &copt, check_damage, NULL, &checked, &err));
+	assert_int_equal(checked.damaged, 0);
+	store_close(st);
+	buf_release(&ids);
+	buf_release(&some);
+	buf_release(&data);
+	backend_close(mem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -276,6 +353,7 @@ int main(void)
 		cmocka_unit_test(a_weak_store_needs_someone_to_vouch),
 		cmocka_unit_test(a_full_store_gives_back_what_is_wholly_dead),
 		cmocka_unit_test(only_administrators_collect),
+		cmocka_unit_test(blobs_of_another_domain_are_moved_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

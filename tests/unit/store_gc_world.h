@@ -149,9 +149,11 @@ static inline int read_ids(struct store *st, struct store_worker *w,
 static int test_walk(void *ctx, struct store *st,
     const struct store_snapshot *sn, struct store_live *l, struct err *err)
 {
-	struct store_worker *w = worker(st);
+	struct store_worker *w = store_worker_new(st, ZIP_FAST, MAX_PLAIN,
+	    sn->domain, err);
 	struct buf ids = BUF_INIT;
-	int r = store_live_page(l, STORE_STATE, sn->state.id, err);
+	int r = w == NULL ? -1 :
+	    store_live_page(l, STORE_STATE, sn->state.id, err);
 
 	(void)ctx;
 	if (r == 0)
