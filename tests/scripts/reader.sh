@@ -2,7 +2,8 @@
 # The independent reader, written from FORMAT.md alone, verifies what wherry
 # stores and restores it to the last bit: trees with all that file systems
 # allow, before and after changes; what a write-only credential sent; small
-# pages and large ones; a block volume, whole and by its changed extents.
+# pages and large ones; a block volume, whole and by its changed extents; an
+# index that was merged and collected.
 # timeout: 240
 # Exit: 0 passed, 1 failed, 77 no packages for the reader.
 set -eu
@@ -13,6 +14,7 @@ python=$("$SRC/tests/deps/venv.sh") || {
 }
 cd "$TMPDIR"
 tool=$TOOLS
+repo=repo
 export WHERRY_PASSWORD=reader WHERRY_REPOSITORY=$TMPDIR/repo
 trap 'for t in tree restored-*; do
 	[ ! -d "$t" ] || "$tool/treestress" -d "$t"; done' EXIT
@@ -28,7 +30,7 @@ fail() {
 
 # latest: the id of the last snapshot
 latest() {
-	reader list repo >list.txt || fail "list"
+	reader list "$repo" >list.txt || fail "list"
 	tail -n 1 list.txt | cut -d' ' -f1
 }
 
@@ -149,6 +151,30 @@ reader verify repo >verify.txt || {
 	fail "verify"
 }
 cat verify.txt
+
+# A merged index: after a collection, and after backups and one more of them.
+export WHERRY_REPOSITORY=$TMPDIR/merged
+repo=merged
+mkdir grows
+"$WHERRY" init -q
+for i in 1 2 3 4 5 6 7 8; do
+	head -c 300000 /dev/urandom >grows/$i
+	rm -f grows/$((i - 2))
+	"$WHERRY" backup -q grows
+	[ $((i % 4)) != 0 ] || { "$WHERRY" forget -q --keep-last 2 &&
+		"$WHERRY" gc -q; }
+done
+ls merged/index/merged/* merged/index/manifest/* >/dev/null ||
+	fail "nothing was merged"
+reader verify merged >verify.txt || {
+	head -n 20 verify.txt
+	fail "verify of a merged index"
+}
+cat verify.txt
+reader restore merged "$(latest)" restored-merged ||
+	fail "restore by a merged index"
+[ "$("$tool/treesum" -x links grows)" = \
+    "$("$tool/treesum" -x links restored-merged)" ] || fail "merged: another tree"
 
 # What is altered is found, wherever it is.
 export WHERRY_REPOSITORY=$TMPDIR/small
