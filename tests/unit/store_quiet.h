@@ -157,6 +157,26 @@ static inline void quiet_none(struct world *w, const char *prefix,
 		quiet_break(w, prefix, &err);
 }
 
+/*
+ * A list belongs to a generation that is not over, or to none: one whose mark
+ * was never put goes with the next generation, which has the same number.
+ */
+static inline int quiet_list(void *ctx, const char *key,
+    const struct backend_stat *bs, struct err *err)
+{
+	char mark[FMT_KEY_MAX];
+	struct fmt_key at;
+
+	(void)bs;
+	(void)err;
+	if (fmt_key_parse(key, &at) != 0 || at.place != FMT_AT_DEAD)
+		return 0;
+	fmt_key_mark(mark, at.n);
+	if (quiet_there(ctx, mark))
+		world_break(ctx, key, "is left over");
+	return 0;
+}
+
 /* Sessions that are over left nothing; silent ones stay while nothing is dead. */
 static inline int quiet_session(void *ctx, const struct store_session_info *i,
     struct err *err)
@@ -213,7 +233,8 @@ static inline void world_quiet(struct world *w, bool notes_go)
 	store_close(st);
 	st = world_aside(w);
 	quiet_packs(w, st);
-	quiet_none(w, "gc/", "/dead-");
+	if (backend_list(w->s.mem, "gc/", quiet_list, w, &err) != 0)
+		quiet_break(w, "gc/", &err);
 	if (store_sessions(st, quiet_session, w, &err) != 0)
 		quiet_break(w, "sessions", &err);
 	if (notes_go)
