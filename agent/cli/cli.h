@@ -40,6 +40,7 @@ enum cli_type {
 	CLI_FILES,   /* the same, names of files */
 	CLI_SIZE,    /* uint64_t, bytes */
 	CLI_RATE,    /* uint64_t, bytes a second */
+	CLI_DURATION, /* int64_t, ns, never 0 */
 	CLI_NUMBER,  /* unsigned */
 	CLI_CHOICE,  /* int: which of the words in arg, split by '|', from 1 */
 	CLI_PERCENT, /* unsigned, 1-100; the argument may be left out: 100 */
@@ -129,6 +130,7 @@ struct cli {
 	/* CLI_G_FILTER */
 	struct cli_list hosts, tags, volumes;
 	struct cli_policy policy;
+	bool checkpoints; /* they pass, too; set by the verb */
 	/* What is no option. */
 	char **argv;
 	int argc;

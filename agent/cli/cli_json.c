@@ -127,6 +127,7 @@ json_t *cli_json_snapshot(const struct store_snapshot *sn)
 	json_object_set_new(o, "session", json_string(sn->session));
 	json_object_set_new(o, "content",
 	    json_string(sn->content == STORE_BLOCK ? "block" : "tree"));
+	json_object_set_new(o, "checkpoint", json_boolean(sn->checkpoint));
 	json_object_set_new(o, "start_time", cli_json_time(sn->start_ns));
 	json_object_set_new(o, "end_time", cli_json_time(sn->end_ns));
 	json_object_set_new(o, "incomplete",

@@ -252,6 +252,10 @@ int cli_option_set(const struct cli_option *o, void *base, const char *arg,
 			return err_set(err, ERR_USAGE, "--%s=0 would never "
 			    "end (leave it out for no limit)", o->name);
 		return 0;
+	case CLI_DURATION:
+		if (cli_duration_parse(arg, at, err) < 0)
+			return err_wrap(err, "--%s", o->name);
+		return 0;
 	case CLI_NUMBER:
 		return set_number(o, at, arg, 1000000, "", err);
 	case CLI_CHOICE:

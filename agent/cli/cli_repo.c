@@ -294,7 +294,7 @@ int cli_snapshots_read(struct cli *cli, struct store *st,
 	struct gather g = { cli, ret };
 
 	memset(ret, 0, sizeof(*ret));
-	if (store_snapshots(st, false, gather, unreadable, &g, err) == 0)
+	if (store_snapshots(st, cli->checkpoints, gather, unreadable, &g, err) == 0)
 		return 0;
 	cli_snapshots_release(ret);
 	return -1;

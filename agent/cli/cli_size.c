@@ -91,6 +91,30 @@ int cli_rate_parse(const char *s, uint64_t *ret, struct err *err)
 	return parse(s, len, "rate", ret, err);
 }
 
+int cli_duration_parse(const char *s, int64_t *ret_ns, struct err *err)
+{
+	static const struct { char unit; double seconds; } units[] = {
+		{ 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 },
+		{ 'w', 7 * 86400 },
+	};
+	size_t number = strspn(s, "0123456789.");
+	char *end;
+	double v = number > 0 ? strtod(s, &end) : 0;
+
+	for (size_t i = 0; number > 0 && i < sizeof(units) / sizeof(units[0]); i++) {
+		if (end != s + number || s[number] != units[i].unit ||
+		    s[number + 1] != '\0')
+			continue;
+		v *= units[i].seconds * 1e9;
+		if (v < 1 || v >= 9e18)
+			break;
+		*ret_ns = (int64_t)v;
+		return 0;
+	}
+	return err_set(err, ERR_USAGE, "'%s' is no time span above 0 (write for "
+	    "example 90s, 30m, 4h, 7d or 2w)", s);
+}
+
 const char *cli_size_text(char *dst, size_t cap, double bytes)
 {
 	static const char *const units[] = {

@@ -15,6 +15,8 @@
 /* Parse "512M", "1.5GiB", "100KB" to bytes; a rate may end with "/s". */
 int cli_size_parse(const char *s, uint64_t *ret, struct err *err);
 int cli_rate_parse(const char *s, uint64_t *ret, struct err *err);
+/* Parse "90s", "1.5h", "7d", "4w" to ns; 0 is refused. */
+int cli_duration_parse(const char *s, int64_t *ret_ns, struct err *err);
 /* Each writes at most cap bytes with the NUL and returns dst. */
 const char *cli_size_text(char *dst, size_t cap, double bytes);   /* 1.23 GiB */
 const char *cli_rate_text(char *dst, size_t cap, double rate);    /* 1.23 GiB/s */

@@ -15,6 +15,7 @@ struct opts {
 	struct cli_list exclude, exclude_files, block_files, tags;
 	const char *device, *stdin_name, *changed, *volume, *parent, *host;
 	uint64_t larger;
+	int64_t interval; /* ns; 0: not given */
 	int compression; /* 0: not given; else enum zip_level + 1 */
 	bool caches, one_fs, ignore_ctime, verify, dry_run;
 };
@@ -54,6 +55,9 @@ static const struct cli_option options[] = {
 	    AT(block_files) },
 	{ "ignore-ctime", 0, NULL, "Do not read a file again only because its "
 	    "ctime differs", CLI_FLAG, AT(ignore_ctime) },
+	{ "checkpoint-interval", 0, "TIME", "Commit a checkpoint after so long, "
+	    "and go on from it (default 4h): a collection waits no longer, and "
+	    "a run that dies loses no more", CLI_DURATION, AT(interval) },
 	{ "compression", 0, "off|fast|default|max", "How hard to try", CLI_CHOICE,
 	    AT(compression) },
 	{ "verify-writes", 0, NULL, "Unpack and compare what was compressed "
@@ -127,6 +131,21 @@ static void who(struct job *j, const struct opts *o)
 		snprintf(j->user, sizeof(j->user), "%u", geteuid());
 }
 
+static void tell_checkpoint(void *ctx, const char *id)
+{
+	struct cli *cli = ctx;
+
+	if (cli->json) {
+		json_t *o = json_object();
+
+		json_object_set_new(o, "message_type", json_string("checkpoint"));
+		json_object_set_new(o, "checkpoint_id", json_string(id));
+		cli_json_print(o);
+	} else if (cli->verbose > 0) {
+		cli_warn("checkpoint %s", id);
+	}
+}
+
 static int prepare(struct cli *cli, const struct opts *o, struct job *j,
     struct engine_backup_options *b, struct err *err)
 {
@@ -177,6 +196,8 @@ static int prepare(struct cli *cli, const struct opts *o, struct job *j,
 	b->count_total = cli_progress_wanted(cli);
 	b->level = o->compression ? (enum zip_level)(o->compression - 1) :
 	    ZIP_DEFAULT;
+	b->session_ns = o->interval;
+	b->checkpoint = tell_checkpoint;
 	b->report = cli_report;
 	b->report_ctx = cli;
 	return 0;
@@ -223,6 +244,7 @@ static void print_object(const struct engine_backup_result *r, bool dry_run)
 		{ "entries", r->entries }, { "total_bytes", r->bytes },
 		{ "read_bytes", r->bytes_read }, { "new_bytes", r->bytes_new },
 		{ "stored_bytes", r->bytes_stored }, { "errors", r->errors },
+		{ "checkpoints", r->checkpoints },
 	};
 
 	json_object_set_new(o, "message_type", json_string("summary"));
@@ -282,6 +304,9 @@ static void print_screen(const struct engine_backup_result *r, bool device)
 		    "marked incomplete\n",
 		    cli_count_text(a, sizeof(a), r->errors),
 		    r->errors == 1 ? "" : "s");
+	if (r->checkpoints > 0)
+		printf("sessions  %u, with a checkpoint after each but the last\n",
+		    r->checkpoints + 1);
 	if (r->parent[0] != '\0')
 		printf("parent    %s\n", r->parent);
 	printf("snapshot  %s\n", r->id[0] ? r->id : "none (dry run)");
@@ -346,8 +371,10 @@ const struct cli_verb cli_cmd_backup = {
 	    "not even read. Names in the snapshot begin at the deepest "
 	    "directory that holds all PATHs.\n\n"
 	    "What cannot be read is named and left out; the snapshot is then "
-	    "marked incomplete and the exit code is 3. An interrupted backup "
-	    "commits nothing, but the next run finds what was sent. SIGUSR1 "
+	    "marked incomplete and the exit code is 3. A backup that is "
+	    "stopped commits a checkpoint, from which the next run goes on; so "
+	    "does a long one every few hours. After a kill the next run goes on "
+	    "from the last checkpoint, and finds what else was sent. SIGUSR1 "
 	    "prints how far it is.",
 	.json = "  {\"message_type\":\"problem\",\"path\",\"class\","
 	    "\"message\"}  for each path that was skipped\n"
@@ -355,12 +382,13 @@ const struct cli_verb cli_cmd_backup = {
 	    "\"done_bytes\",\"done_files\",\n   \"total_bytes\","
 	    "\"total_files\",\"bytes_per_second\",\n   "
 	    "\"stored_bytes_per_second\",\"errors\"}  with --progress\n"
+	    "  {\"message_type\":\"checkpoint\",\"checkpoint_id\"}  for each\n"
 	    "  {\"message_type\":\"summary\",\"snapshot_id\",\"parent_id\","
 	    "\"dry_run\",\"way\",\n   \"way_reason\",\"incomplete\","
 	    "\"inodes_ignored\",\"files_new\",\n   \"files_changed\","
 	    "\"files_unmodified\",\"directories\",\"others\",\"entries\",\n"
 	    "   \"total_bytes\",\"read_bytes\",\"new_bytes\","
-	    "\"stored_bytes\",\"errors\",\n   \"compression_ratio\","
+	    "\"stored_bytes\",\"errors\",\n   \"checkpoints\",\"compression_ratio\","
 	    "\"elapsed_seconds\",\"bytes_per_second\"}\n"
 	    "  A name that is no UTF-8 is shown escaped, its bytes are in "
 	    "path_base64.",

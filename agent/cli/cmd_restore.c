@@ -175,6 +175,9 @@ static int work(struct cli *cli, const struct opts *o, struct cli_repo *repo)
 		goto out;
 	}
 	r.snapshot = sn;
+	if (sn->checkpoint)
+		cli_warn("%s is a checkpoint of a backup that was not complete: it "
+		    "ends where that had got to", sn->id);
 	cli_progress_start(cli, repo->engine, CLI_WRITING);
 	done = engine_restore(repo->engine, repo->store, &r, &result, &err);
 	cli_progress_stop();
@@ -188,7 +191,7 @@ static int work(struct cli *cli, const struct opts *o, struct cli_repo *repo)
 	else if (!cli->quiet)
 		print_screen(&result, o->dry_run);
 	code = result.damaged > 0 ? CLI_DAMAGE :
-	    result.errors > 0 ? CLI_PARTLY : CLI_OK;
+	    result.errors > 0 || sn->checkpoint ? CLI_PARTLY : CLI_OK;
 out:
 	store_snapshot_free(sn);
 	engine_filter_free(include);
@@ -228,7 +231,8 @@ const struct cli_verb cli_cmd_restore = {
 	    "attributes, hard links, holes. Nothing outside of the target is "
 	    "ever written. A path that could not be restored wholly is named, "
 	    "and the exit code is 3, or 13 when the repository is damaged "
-	    "there. --verbose names every path.",
+	    "there. A checkpoint, by its id, gives what it holds, and 3. "
+	    "--verbose names every path.",
 	.json = "  {\"message_type\":\"action\",\"action\",\"path\","
 	    "\"size_bytes\"}  with --dry-run or -v;\n   the action is create, "
 	    "update, metadata, delete or same\n"

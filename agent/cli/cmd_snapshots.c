@@ -9,7 +9,7 @@
 #include "agent/engine/sizes.h"
 #include "repo/store/store_check.h"
 
-struct opts { unsigned latest; bool sizes; };
+struct opts { unsigned latest; bool sizes, checkpoints; };
 
 /* What a reader of pages and its worker take beside index and table. */
 #define BESIDE ((size_t)40 << 20)
@@ -18,6 +18,9 @@ struct opts { unsigned latest; bool sizes; };
 static const struct cli_option options[] = {
 	{ "latest", 0, "N", "Only the newest N of each volume", CLI_NUMBER,
 	    offsetof(struct opts, latest) },
+	{ "checkpoints", 0, NULL, "List checkpoints, too: what a run has "
+	    "stored before it was ended, or goes on from", CLI_FLAG,
+	    offsetof(struct opts, checkpoints) },
 	{ "sizes", 0, NULL, "Show what each takes in the store; follows all of "
 	    "them, so it takes time", CLI_FLAG, offsetof(struct opts, sizes) },
 	{ NULL, 0, NULL, NULL, 0, 0 },
@@ -43,7 +46,8 @@ static void join(struct buf *b, const struct store_strings *s)
 
 static void flags_text(char *dst, size_t cap, const struct store_snapshot *sn)
 {
-	snprintf(dst, cap, "%s%s%s",
+	snprintf(dst, cap, "%s%s%s%s",
+	    sn->checkpoint ? "checkpoint " : "",
 	    sn->flags & STORE_INCOMPLETE ? "incomplete " : "",
 	    sn->content == STORE_BLOCK ? "block " : "",
 	    sn->sealed ? "sealed " : "");
@@ -223,6 +227,7 @@ static int run(struct cli *cli, void *opts)
 
 	if (code != CLI_OK)
 		return code;
+	cli->checkpoints = o->checkpoints;
 	if (cli_snapshots_read(cli, repo.store, &list, &err) < 0) {
 		code = cli_fail(cli, &err, CLI_AT_WORK, "list snapshots");
 		cli_repo_close(&repo);
@@ -245,14 +250,18 @@ static int run(struct cli *cli, void *opts)
 const struct cli_verb cli_cmd_snapshots = {
 	.name = "snapshots",
 	.summary = "List snapshots, the newest last",
-	.text = "A credential that may only write sees that snapshots exist, "
+	.text = "A checkpoint is what a backup had stored when it was stopped, or "
+	    "after each few hours of a long one; it ends where the backup had "
+	    "got to. The next backup of the volume goes on from it. It can be "
+	    "restored by its id.\n\n"
+	    "A credential that may only write sees that snapshots exist, "
 	    "not of what: they are marked sealed.\n\n"
 	    "With --sizes: UNIQUE is what only this snapshot needs, so what "
 	    "forgetting it gives back; SHARED is what it was the first to "
 	    "need and later ones need as well. Together they add up to what "
 	    "all snapshots need.",
-	.json = "  {\"id\",\"slot\",\"session\",\"content\",\"start_time\","
-	    "\"end_time\",\"incomplete\",\n   \"inodes_ignored\","
+	.json = "  {\"id\",\"slot\",\"session\",\"content\",\"checkpoint\","
+	    "\"start_time\",\n   \"end_time\",\"incomplete\",\"inodes_ignored\","
 	    "\"ctimes_ignored\",\"counter\",\"parent_session\",\n   "
 	    "\"size_bytes\",\"entries\",\"sealed\",\"volume\",\"host\","
 	    "\"user\",\"program\",\n   \"paths\",\"tags\",\"files\","

@@ -12,6 +12,7 @@
 #include "agent/engine/total.h"
 #include "agent/engine/twins.h"
 #include "repo/base/clock.h"
+#include "repo/base/log.h"
 #include "repo/base/mem.h"
 #include "repo/crypto/crypto.h"
 #include "repo/format/fmt_derive.h"
@@ -50,6 +51,11 @@ bool backup_failed(struct backup *b)
 	bool failed = b->failed;
 	pthread_mutex_unlock(&b->lock);
 	return failed;
+}
+
+bool backup_stopping(struct backup *b)
+{
+	return atomic_load(&b->ending) || engine_cancelled(b->e);
 }
 
 int backup_alive(struct backup *b, struct err *err)
@@ -108,25 +114,30 @@ bool backup_stuck(struct backup *b)
 	return stuck;
 }
 
-/* Has it been reported?  Both the walk and a worker may fail at one path. */
-static bool named_before(struct backup *b, const char *path)
+/*
+ * Both the walk and a worker may fail at one path, and so may every session of
+ * the run: it counts in each once, and is told once.
+ */
+static bool swap_name(uint64_t *names, uint64_t h)
 {
-	uint64_t h = crypto_siphash(b->seed, path, strlen(path)) | 1;
-	uint64_t *slot = &b->named[h / 2 % NAMED_MAX];
-
-	pthread_mutex_lock(&b->lock);
+	uint64_t *slot = &names[h / 2 % NAMED_MAX];
 	bool before = *slot == h;
+
 	*slot = h;
-	pthread_mutex_unlock(&b->lock);
 	return before;
 }
 
-static void report_path(struct backup *b, const char *path, const struct err *why)
+void backup_report_path(struct backup *b, const char *path, const struct err *why)
 {
-	if (named_before(b, path))
-		return;
-	atomic_fetch_add(&b->e->progress.errors, 1);
-	if (b->opt->report != NULL)
+	uint64_t h = crypto_siphash(b->seed, path, strlen(path)) | 1;
+
+	pthread_mutex_lock(&b->lock);
+	bool counted = swap_name(b->named, h);
+	bool told = swap_name(b->rounds->told, h);
+	pthread_mutex_unlock(&b->lock);
+	if (!counted)
+		atomic_fetch_add(&b->e->progress.errors, 1);
+	if (!told && b->opt->report != NULL)
 		b->opt->report(b->opt->report_ctx, path, why);
 }
 
@@ -140,7 +151,7 @@ void backup_report(struct backup *b, struct dir *dir, const char *name,
 	if (full.len > 0 && full.p[full.len - 1] != '/')
 		buf_u8(&full, '/');
 	buf_add(&full, rel.p, rel.len);
-	report_path(b, full.failed || rel.failed ? name : (const char *)full.p, why);
+	backup_report_path(b, full.failed || rel.failed ? name : (const char *)full.p, why);
 	buf_release(&rel);
 	buf_release(&full);
 }
@@ -191,206 +202,36 @@ int backup_page_get(void *ctx, enum archive_kind kind, const uint8_t id[32],
 	return r <= 0 ? r : err_set(err, ERR_CORRUPT, "a page of the parent is missing");
 }
 
-/* --- the walk's thread ---------------------------------------------------------------*/
-
-/*
- * May it be read right after it was looked at?  Linked files are read once:
- * the merge knows which time.  What finds no room now is read when the merge
- * asks for it.
- */
-static bool fetch_now(struct backup *b, const struct item *it)
-{
-	if (it->gone || it->type == 0 || backup_failed(b))
-		return false;
-	return it->type != FMT_FILE || (it->nlink == 1 && it->size < SMALL_MAX &&
-	    atomic_load(&b->held) <= b->held_max);
-}
-
-static void run_batch(struct pool_task *task, unsigned self)
-{
-	struct batch *ba = (struct batch *)((char *)task - offsetof(struct batch, task));
-	struct backup *b = ba->b;
-	struct item *it = ba->first;
-
-	for (unsigned i = 0; i < ba->n; i++) {
-		/* Read before it is given away: it may be gone right after. */
-		struct item *next = it->batch_next;
-		struct err err;
-		int fd = dir_pin(it->dir, &err);
-
-		if (fd < 0) {
-			it->gone = true;
-			backup_report(b, it->dir, it->name, &err);
-		} else {
-			item_look(b, it, fd);
-			dir_unpin(it->dir);
-		}
-		if (ba->fetch_all && fetch_now(b, it))
-			item_fetch(b, self, it, true);
-		atomic_store_explicit(&it->looked, true, memory_order_release);
-		it = next;
-	}
-	free(ba);
-	backup_task_end(b, NULL);
-}
-
-static void send_batch(struct backup *b)
-{
-	struct batch *ba = b->open_batch;
-
-	if (ba == NULL)
-		return;
-	b->open_batch = NULL;
-	ba->task.fn = run_batch;
-	backup_submit(b, &ba->task, false);
-}
-
-static int batch_begin(struct backup *b, struct err *err)
-{
-	struct batch *ba = b->open_batch;
-
-	if (ba != NULL)
-		return 0;
-	ba = mem_zalloc(sizeof(*ba), "a batch of files", err);
-	if (ba == NULL)
-		return -1;
-	ba->b = b;
-	ba->fetch_all = b->state == NULL;
-	ba->tail = &ba->first;
-	b->open_batch = ba;
-	return 0;
-}
-
-static void batch_add(struct backup *b, struct item *it)
-{
-	struct batch *ba = b->open_batch;
-
-	*ba->tail = it;
-	ba->tail = &it->batch_next;
-	if (++ba->n == BATCH_MAX)
-		send_batch(b);
-}
-
-/*
- * Are there enough items for now?  Without a parent what is walked is read at
- * once, so content that waits counts too.  The lock is held.
- */
-static bool crowded(struct backup *b)
-{
-	return b->items >= ITEMS_MAX || (b->state == NULL && b->items > 0 &&
-	    atomic_load(&b->held) > b->held_max);
-}
-
-/* Wait until there is room for another item; the open batch is sent first. */
-static void wait_room(struct backup *b)
-{
-	pthread_mutex_lock(&b->lock);
-	if (crowded(b)) {
-		pthread_mutex_unlock(&b->lock);
-		send_batch(b);
-		pthread_mutex_lock(&b->lock);
-		while (!b->failed && crowded(b))
-			pthread_cond_wait(&b->room, &b->lock);
-	}
-	pthread_mutex_unlock(&b->lock);
-}
-
-static int on_entry(void *ctx, struct dir *dir, const char *name, size_t len,
-    uint64_t h, uint8_t dtype, bool no_state, struct err *err)
-{
-	struct backup *b = ctx;
-
-	wait_room(b);
-	if (backup_failed(b))
-		return err_set(err, ERR_CANCELLED, "the backup has failed");
-
-	/* What is in the list is also in a batch: nothing here may fail later. */
-	struct item *it = mem_zalloc(sizeof(*it) + len + 1, "a file's entry", err);
-
-	if (it == NULL || batch_begin(b, err) < 0) {
-		free(it);
-		return -1;
-	}
-	it->b = b;
-	it->dir = dir_ref(dir);
-	it->h = h;
-	it->len = (uint16_t)len;
-	it->dtype = dtype;
-	it->no_state = no_state;
-	it->is_root = len == 0;
-	it->content.kind = CONTENT_NONE;
-	memcpy(it->name, name, len);
-	pthread_mutex_lock(&b->lock);
-	*b->tail = it;
-	b->tail = &it->next;
-	/* In this order: main never sees a later place without the earlier ones. */
-	if (b->encode_at == NULL)
-		b->encode_at = it;
-	if (b->bundle_at == NULL)
-		b->bundle_at = it;
-	if (b->merge_at == NULL)
-		b->merge_at = it;
-	b->items++;
-	pthread_mutex_unlock(&b->lock);
-	batch_add(b, it);
-	return 0;
-}
-
-static void on_bad(void *ctx, const char *path, const struct err *why)
-{
-	struct backup *b = ctx;
-	struct buf full = BUF_INIT;
-
-	buf_printf(&full, "%s%s%s", b->root, strcmp(b->root, "/") == 0 ? "" : "/", path);
-	buf_u8(&full, 0);
-	report_path(b, full.failed ? path : (const char *)full.p, why);
-	buf_release(&full);
-}
-
-static bool walk_cancelled(void *ctx)
-{
-	struct backup *b = ctx;
-
-	return engine_cancelled(b->e) || backup_failed(b);
-}
-
-static void *walk_thread(void *arg)
-{
-	struct backup *b = arg;
-	struct walk_options opt = {
-		.select = b->select,
-		.order_key = b->order_key,
-		.exclude = b->opt->exclude,
-		.exclude_caches = b->opt->exclude_caches,
-		.one_file_system = b->opt->one_file_system,
-		.memory = b->e->budget.walk,
-		.entry = on_entry, .bad = on_bad, .cancelled = walk_cancelled, .ctx = b,
-	};
-	struct err err;
-
-	if (walk_tree(b->dirs, &opt, &err) < 0)
-		backup_fail(b, &err);
-	send_batch(b);
-	pthread_mutex_lock(&b->lock);
-	b->walk_done = true;
-	b->events++;
-	pthread_cond_signal(&b->wake);
-	pthread_mutex_unlock(&b->lock);
-	return NULL;
-}
-
 /* --- the main thread -------------------------------------------------------------------*/
 
-/* Wait for an event, but no longer than a second; the lock is held. */
-static int wait_second(struct backup *b)
+/*
+ * When the session is to end, by clock_mono_ns.  Not before as much time has
+ * gone into what no checkpoint has yet as into getting there: so each session
+ * gets further, however short it is.
+ */
+static int64_t end_at(struct backup *b)
 {
-	struct timespec until;
+	int64_t since = b->beyond_ns, due = rounds_end(b);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec++;
-	return pthread_cond_timedwait(&b->wake, &b->lock, &until);
+	if (since == 0 || due == INT64_MAX)
+		return INT64_MAX;
+	since += since - b->session_ns;
+	return due > since ? due : since;
 }
 
+/* Wait for an event, but no longer than a second or that; the lock is held. */
+static int wait_second(struct backup *b)
+{
+	const int64_t second = 1000000000;
+	int64_t now = clock_mono_ns(), until = end_at(b);
+
+	if (until > now + second)
+		until = now + second;
+	return pthread_cond_timedwait(&b->wake, &b->lock,
+	    &(struct timespec){ until / second, until % second });
+}
+
+/* 0 when all is encoded, 1 when the session is to end before that, -1. */
 static int main_loop(struct backup *b, struct err *err)
 {
 	uint64_t seen = 0;
@@ -410,6 +251,9 @@ static int main_loop(struct backup *b, struct err *err)
 		}
 		if (did < 0)
 			return -1;
+		/* What was ready is encoded: none of it is lost. */
+		if (engine_cancelled(b->e) || clock_mono_ns() >= end_at(b))
+			return 1;
 		if (backup_alive(b, err) < 0)
 			return -1;
 
@@ -432,13 +276,17 @@ static int main_loop(struct backup *b, struct err *err)
 	}
 }
 
-/* Let every task end, then free the items that a failure has left. */
-static void drain(struct backup *b)
+static void wait_tasks(struct backup *b)
 {
 	pthread_mutex_lock(&b->lock);
 	while (atomic_load(&b->tasks) > 0)
 		pthread_cond_wait(&b->wake, &b->lock);
 	pthread_mutex_unlock(&b->lock);
+}
+
+/* Free the items that are left; no task knows them any more. */
+static void drop_items(struct backup *b)
+{
 	while (b->first != NULL) {
 		struct item *it = b->first;
 
@@ -466,6 +314,7 @@ static void tree_teardown(struct backup *b)
 {
 	archive_tree_free(b->tree);
 	archive_state_close(b->state);
+	free(b->last_dir);
 	if (b->at_group != NULL)
 		merge_group_unref(b->at_group);
 	links_free(b->links);
@@ -493,6 +342,16 @@ int backup_finish_tree(struct archive_tree_writer *w, struct store_commit *commi
 	return 0;
 }
 
+/* Nothing more is read, and who waits for room waits no more. */
+static void end_session(struct backup *b)
+{
+	pthread_mutex_lock(&b->lock);
+	atomic_store(&b->ending, true);
+	pthread_cond_signal(&b->room);
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* 0, 1 when the session ended before the tree did, -1. */
 static int backup_tree(struct backup *b, const struct store_snapshot *parent,
     struct store_commit *commit, struct err *err)
 {
@@ -502,25 +361,40 @@ static int backup_tree(struct backup *b, const struct store_snapshot *parent,
 	if (tree_setup(b, err) < 0 || merge_begin(b, parent, err) < 0)
 		goto out;
 
-	int e = pthread_create(&walker, NULL, walk_thread, b);
+	int e = pthread_create(&walker, NULL, backup_walk, b);
 
 	if (e != 0) {
 		err_sys(err, e, "cannot start the walk");
 		goto out;
 	}
-	struct total *total = b->opt->count_total ? total_start(b) : NULL;
+	struct engine_progress *p = &b->e->progress;
+	struct total *total = NULL;
+
+	if (b->opt->count_total && !atomic_load(&p->total_known)) {
+		atomic_store(&p->files_total, 0);
+		atomic_store(&p->bytes_total, 0);
+		total = total_start(b);
+	}
 
 	r = main_loop(b, err);
 	if (r < 0)
 		backup_fail(b, err);
+	if (r == 1)
+		end_session(b);
 	total_stop(total);
 	pthread_join(walker, NULL);
-	drain(b);
+	wait_tasks(b);
+	if (r == 1 && !backup_failed(b) && encode_partial(b, err) < 0)
+		backup_fail(b, err);
+	drop_items(b);
 	/* The first failure is the cause; what main met may follow from it. */
-	if (r < 0)
+	if (backup_failed(b)) {
 		*err = b->failure;
-	if (r == 0)
-		r = backup_finish_tree(b->tree, commit, err);
+		r = -1;
+	}
+	if (r >= 0 && backup_finish_tree(b->tree, commit, err) < 0)
+		r = -1;
+	merge_tell(b);
 out:
 	tree_teardown(b);
 	return r;
@@ -662,89 +536,46 @@ static int name_source(struct backup *b, struct err *err)
 	return 0;
 }
 
-static bool run_cancelled(void *ctx)
+/* The session ended before the source did: a checkpoint, if it is of any use. */
+static int end_early(struct backup *b, struct store_commit *commit, struct err *err)
 {
-	return engine_cancelled(ctx);
-}
+	bool asked = engine_cancelled(b->e);
+	bool worth = b->ss != NULL && (asked ? b->fresh : b->gained) > 0;
 
-static int open_session(struct backup *b, const struct store_snapshot **ret_parent,
-    struct err *err)
-{
-	const struct engine_backup_options *o = b->opt;
-	struct store_session_options so = {
-		.volume = b->volume,
-		.host = o->host,
-		.content = o->device ? STORE_BLOCK : STORE_TREE,
-		.parent = o->parent ? o->parent : "auto",
-		.pack_buffers = b->e->budget.pack_buffers,
-		.executor = { uploads_submit, b->e->uploads },
-		.cancelled = run_cancelled,
-		.cancelled_ctx = b->e,
-	};
-
-	*ret_parent = NULL;
-	if (o->dry_run)
-		return 0;
-	b->ss = store_session_begin(b->st, &so, err);
-	if (b->ss == NULL)
+	commit->checkpoint = true;
+	log_msg(LOG_INFO, "a session ends after %llu entries and %.1f s; %llu of them in no "
+	    "checkpoint before", (unsigned long long)b->res->entries,
+	    (double)(clock_mono_ns() - b->session_ns) / 1e9,
+	    (unsigned long long)b->gained);
+	if (worth && rounds_commit(b, commit, err) < 0)
 		return -1;
-	*ret_parent = store_session_parent(b->ss, &b->carry);
-	if (*ret_parent != NULL)
-		memcpy(b->res->parent, (*ret_parent)->id, sizeof(b->res->parent));
-	return 0;
+	if (!asked) {
+		b->rounds->stretch = worth ? 0 : b->rounds->stretch + 1;
+		b->rounds->n++;
+		return 1;
+	}
+	if (!worth)
+		return err_set(err, ERR_CANCELLED, "stopped on request");
+	return err_set(err, ERR_CANCELLED, "stopped on request; the next run goes on from "
+	    "checkpoint %s", b->rounds->checkpoint);
 }
 
-static int commit_run(struct backup *b, struct store_commit *c, struct err *err)
+/* Commit the snapshot; a checkpoint when the run was asked to stop just now. */
+static int end_whole(struct backup *b, struct store_commit *commit, struct err *err)
 {
-	struct engine_backup_result *r = b->res;
-	struct engine_progress *p = &b->e->progress;
+	int r = rounds_commit(b, commit, err);
 
-	r->errors = atomic_load(&p->errors);
-	if (r->errors > 0)
-		r->flags |= STORE_INCOMPLETE;
-	if (b->opt->ignore_ctime)
-		r->flags |= STORE_CTIME_IGNORED;
-	r->bytes_read = atomic_load(&p->bytes_read);
-	r->bytes_new = atomic_load(&p->bytes_new);
-	c->flags = r->flags;
-	c->size = r->bytes;
-	c->entries = r->entries;
-	c->files = r->files_new + r->files_changed + r->files_same;
-	c->dirs = r->dirs;
-	c->others = r->others;
-	c->bytes_read = r->bytes_read;
-	c->bytes_new = r->bytes_new;
-	c->end_ns = clock_real_ns();
-	c->user = b->opt->user ? b->opt->user : "";
-	c->program = b->opt->program ? b->opt->program : "";
-	c->paths = (const char *const *)b->paths;
-	c->npaths = b->npaths;
-	c->tags = b->opt->tags;
-	c->ntags = b->opt->ntags;
-	if (b->ss != NULL) {
-		struct store_session *ss = b->ss;
-
-		b->ss = NULL;
-
-		int done = store_session_commit(ss, c, r->id, err);
-
-		if (done != 0)
-			return done < 0 ? -1 : err_set(err, ERR_CANCELLED,
-			    "stopped on request before the commit; the next run goes on "
-			    "from checkpoint %s, which lacks nothing", r->id);
-	}
-	r->bytes_stored = atomic_load(&p->bytes_stored);
-	return 0;
+	return r <= 0 ? r : err_set(err, ERR_CANCELLED, "stopped on request; the next run "
+	    "goes on from checkpoint %s, which lacks nothing", b->rounds->checkpoint);
 }
 
 int backup_once(struct engine *e, struct store *st,
-    const struct engine_backup_options *opt,
+    const struct engine_backup_options *opt, struct rounds *rounds,
     struct engine_backup_result *ret, struct err *err)
 {
-	struct backup b = { .e = e, .st = st, .opt = opt, .res = ret };
-	struct store_commit commit = { .start_ns = clock_real_ns() };
+	struct backup b = { .e = e, .rounds = rounds, .st = st, .opt = opt, .res = ret };
+	struct store_commit commit = { .start_ns = rounds->start_ns };
 	const struct store_snapshot *parent;
-	int64_t began = clock_mono_ns();
 
 	*ret = (struct engine_backup_result){ .way_reason = "" };
 	pthread_mutex_init(&b.lock, NULL);
@@ -764,7 +595,7 @@ int backup_once(struct engine *e, struct store *st,
 	if (r == 0)
 		r = name_source(&b, err);
 	if (r == 0)
-		r = open_session(&b, &parent, err);
+		r = rounds_open(&b, &parent, err);
 	if (r == 0) {
 		ret->way = parent != NULL ? ENGINE_INCREMENTAL : ENGINE_FULL;
 		if (opt->device != NULL)
@@ -774,11 +605,12 @@ int backup_once(struct engine *e, struct store *st,
 		else
 			r = backup_tree(&b, parent, &commit, err);
 	}
-	if (r == 0)
-		r = commit_run(&b, &commit, err);
+	if (r == 1)
+		r = end_early(&b, &commit, err);
+	else if (r == 0)
+		r = end_whole(&b, &commit, err);
 	if (b.ss != NULL)
 		store_session_abort(b.ss);
 	release(&b);
-	ret->elapsed_ns = clock_mono_ns() - began;
 	return r;
 }

@@ -30,10 +30,13 @@ struct engine_backup_options {
 	bool verify_writes;
 	bool dry_run;               /* read and count, store nothing */
 	bool count_total;           /* count beside, for progress->..._total */
+	int64_t session_ns;         /* the longest that a session lasts; 0: 4 hours */
 	enum zip_level level;
 	/* Device only: what may differ from the parent; next NULL: unknown. */
 	struct extent_source changed;
 
+	/* A checkpoint was committed; may be NULL.  ctx is report_ctx. */
+	void (*checkpoint)(void *ctx, const char *id);
 	engine_report_fn *report;   /* unreadable, changed, vanished; may be NULL */
 	void *report_ctx;
 };
@@ -54,14 +57,20 @@ struct engine_backup_result {
 	uint64_t files_new, files_changed, files_same, dirs, others;
 	uint64_t bytes, bytes_read, bytes_new, bytes_stored;
 	uint64_t entries, errors;
+	unsigned checkpoints;       /* committed on the way */
+	char checkpoint[17];        /* the last of them; empty: none */
 	int64_t elapsed_ns;
 };
 
 /*
- * Make the snapshot.  A parent that turns out damaged is left aside, and the
- * source read whole (way_reason says so).  Return 0 (also when some of the source could not be
- * read: result->errors, the flag STORE_INCOMPLETE), or -1: nothing was
- * committed, but what was sent is found by the next run.
+ * Make the snapshot.  A session lasts session_ns at most: then a checkpoint is
+ * committed and the next one goes on from there (R11).  A parent that turns out
+ * damaged is left aside, and the source read whole (way_reason says so); a
+ * session that was revoked is followed by another, once.
+ * Return 0 (also when some of the source could not be read: result->errors,
+ * the flag STORE_INCOMPLETE), or -1: there is no snapshot, but what was sent is
+ * found by the next run, which goes on from the last checkpoint; when asked to
+ * stop (class CANCELLED) the run ends with one, if there is anything to keep.
  */
 int engine_backup(struct engine *e, struct store *st,
     const struct engine_backup_options *opt,

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/engine/delta.h"
+#include "repo/base/clock.h"
 #include "repo/base/mem.h"
 
 /*
@@ -53,7 +54,10 @@ struct delta {
 	unsigned self;
 	int fd;
 	uint64_t size;
-	struct archive_map_writer *map;
+	struct archive_map_writer **map;
+	const struct delta_pause *pause;
+	char from[17];       /* the parent's id */
+	bool left;           /* it may not be carried from any more */
 	struct place parent; /* to carry from */
 	struct place probe;  /* to look for cuts */
 	struct split split;
@@ -111,7 +115,7 @@ static int flush_zeros(struct delta *dl, struct err *err)
 	struct fmt_run run = dl->zeros;
 
 	dl->zeros.len = 0;
-	return run.len > 0 ? archive_map_add(dl->map, &run, err) : 0;
+	return run.len > 0 ? archive_map_add(*dl->map, &run, err) : 0;
 }
 
 /* Append a run, or the first len bytes of one of zeros. */
@@ -129,7 +133,7 @@ static int put_run(struct delta *dl, const struct fmt_run *run, uint64_t len,
 	if (flush_zeros(dl, err) < 0)
 		return -1;
 	if (run->kind == FMT_RUN_CHUNK)
-		return archive_map_add(dl->map, run, err);
+		return archive_map_add(*dl->map, run, err);
 	dl->zeros = *run;
 	dl->zeros.len = len;
 	return 0;
@@ -142,7 +146,7 @@ static int carry_some(struct delta *dl, uint64_t end, struct err *err)
 	uint64_t from = dl->written;
 
 	if (flush_zeros(dl, err) < 0 ||
-	    archive_map_carry(dl->map, p->m, end, &dl->written, err) < 0)
+	    archive_map_carry(*dl->map, p->m, end, &dl->written, err) < 0)
 		return -1;
 	/* As if the last run of the pages had been given. */
 	p->begin = p->end = dl->written;
@@ -245,6 +249,24 @@ static struct step *new_step(struct delta *dl, enum step_kind kind, struct err *
 
 	*st = (struct step){ .dl = dl, .kind = kind, .done = kind != STEP_CHUNK };
 	return st;
+}
+
+/*
+ * Let the session end when it is to, and another begin.  0; -1 also (dl->left)
+ * when that may not carry over from the parent.
+ */
+static int pause_if_due(struct delta *dl, struct err *err)
+{
+	struct backup *b = dl->b;
+
+	if (clock_mono_ns() < rounds_end(b))
+		return 0;
+	/* Zeros that wait, for more may follow, are left to the next checkpoint. */
+	if (retire(dl, true, err) < 0 || dl->pause->fn(dl->pause->ctx, err) < 0)
+		return -1;
+	dl->left = b->rest_of == NULL || !b->rest_carry ||
+	    strcmp(b->rest_of->id, dl->from) != 0;
+	return dl->left ? -1 : 0;
 }
 
 static void store_step(struct pool_task *task, unsigned self)
@@ -428,6 +450,8 @@ static int read_changed(struct delta *dl, struct err *err)
 		size_t used = 0;
 		struct err why = ERR_INIT;
 
+		if (pause_if_due(dl, err) < 0)
+			return -1;
 		if (read_on(dl, pos, &have, next < end ? end - next : READ_ON, err) < 0)
 			return -1;
 		if (split_feed(&dl->split, dl->buf, have, pos, pos + have == dl->size,
@@ -517,7 +541,7 @@ static int scan(struct delta *dl, struct err *err)
 	for (;;) {
 		if (engine_cancelled(dl->b->e))
 			return err_set(err, ERR_CANCELLED, "stopped on request");
-		if (look_ahead(dl, err) < 0)
+		if (pause_if_due(dl, err) < 0 || look_ahead(dl, err) < 0)
 			return -1;
 		if (dl->ahead_used == 0)
 			break;
@@ -543,16 +567,17 @@ static int scan(struct delta *dl, struct err *err)
 }
 
 int delta_store(struct backup *b, int fd, uint64_t size,
-    const struct store_snapshot *parent, struct archive_map_writer *map,
-    struct err *err)
+    const struct store_snapshot *parent, struct archive_map_writer **map,
+    const struct delta_pause *pause, struct err *err)
 {
 	struct delta dl = { .b = b, .self = b->nstorers - 1, .fd = fd, .size = size,
-	    .map = map };
+	    .map = map, .pause = pause };
 	struct archive_ref root = { .level = parent->state.level,
 	    .entries = parent->state.entries };
 	int r = -1;
 
 	memcpy(root.id, parent->state.id, sizeof(root.id));
+	memcpy(dl.from, parent->id, sizeof(dl.from));
 	pthread_mutex_init(&dl.lock, NULL);
 	pthread_cond_init(&dl.done, NULL);
 	dl.split = (struct split){
@@ -569,6 +594,8 @@ int delta_store(struct backup *b, int fd, uint64_t size,
 	if (dl.probe.m != NULL) {
 		r = scan(&dl, err);
 		drain(&dl);
+		if (r < 0 && dl.left)
+			r = flush_zeros(&dl, err) < 0 ? -1 : 1;
 	}
 	archive_map_close(dl.parent.m);
 	archive_map_close(dl.probe.m);

@@ -123,6 +123,10 @@ static void count(struct backup *b, const struct item *it)
 	struct engine_progress *p = &b->e->progress;
 
 	r->entries++;
+	if (it->beyond) {
+		b->gained++;
+		b->fresh += it->class != ITEM_SAME;
+	}
 	if (it->type == FMT_DIRECTORY) {
 		r->dirs++;
 		atomic_fetch_add(&p->dirs_done, 1);
@@ -156,6 +160,7 @@ static int add_entry(struct backup *b, struct item *it, const struct fmt_content
 	struct archive_tree_entry e = {
 		.name = { it->name, it->len, it->h },
 		.no_carry = it->no_carry,
+		.partial = it->partial,
 		.no_state = it->no_state,
 	};
 	struct fmt_entry *f = &e.entry;
@@ -331,8 +336,8 @@ static int encode_item(struct backup *b, struct item *it, struct err *err)
 	if (atomic_load_explicit(&it->busy, memory_order_acquire) > 0)
 		return 0;
 	/* Workers read nothing more then, and what they left is not to be told. */
-	if (engine_cancelled(b->e))
-		return err_set(err, ERR_CANCELLED, "stopped on request");
+	if (backup_stopping(b))
+		return 0;
 	if (it->content.bundle != NULL &&
 	    !atomic_load_explicit(&it->content.bundle->stored, memory_order_acquire))
 		return 0;
@@ -382,5 +387,26 @@ int encode_step(struct backup *b, struct err *err)
 		bundle_flush(b);
 		return 1;
 	}
+	return 0;
+}
+
+int encode_partial(struct backup *b, struct err *err)
+{
+	struct item *it = b->encode_at;
+	struct fmt_content c = { 0 };
+
+	/* Only of what is not to be read again in any case. */
+	if (it == NULL || !it->partial || it->gone || it->no_state || it->no_carry ||
+	    (it->bits & (FMT_CHANGED | FMT_UNREAD)) || it->content.kind == CONTENT_NONE)
+		return 0;
+	content_tell(&it->content, it->size, &c);
+	it->bits |= FMT_UNREAD;
+	if (add_entry(b, it, &c, true, err) < 0)
+		return -1;
+	b->res->entries++;
+	b->res->bytes += it->size;
+	b->res->files_new++;
+	b->gained++;
+	b->fresh++;
 	return 0;
 }

@@ -193,6 +193,7 @@ static void store_big(struct backup *b, unsigned self, struct item *it, int fd)
 {
 	struct runs runs;
 	struct file_parts parts = { fd, 0, it->size };
+	uint64_t before = 0; /* bytes that an earlier session has stored */
 	struct stream_source src = {
 		.fd = fd, .size = it->size, .next = file_parts_next, .ctx = &parts,
 	};
@@ -202,17 +203,24 @@ static void store_big(struct backup *b, unsigned self, struct item *it, int fd)
 
 	chunker_for(b, it, &mode);
 	runs_init(&runs, b, self);
-	int r = stream_store(b, self, &src, mode, runs_add, &runs, &res, &err);
+	int r = it->resume ? resume_runs(b, &runs, &it->state.content, it->trusted, &before,
+	    &err) : 0;
 
+	parts.at = before;
+	atomic_fetch_add(&b->e->progress.bytes_done, before);
+	if (r == 0)
+		r = stream_store(b, self, &src, mode, runs_add, &runs, &res, &err);
 	if (r == 0 && runs_finish(&runs, &it->content, &err) < 0)
 		r = -1;
 	runs_release(&runs);
-	if (r == 1)
+	if (r == 1) {
 		file_unread(b, it, &err);
-	else if (r < 0)
+	} else if (r < 0) {
 		backup_fail(b, &err);
-	else
-		it->size = res.size;
+	} else {
+		it->size = before + res.size;
+		it->partial = res.stopped && it->size > 0;
+	}
 }
 
 void file_store(struct backup *b, unsigned self, struct item *it, int fd)
@@ -228,7 +236,7 @@ static void run_big(struct pool_task *task, unsigned self)
 	struct item *it = (struct item *)((char *)task - offsetof(struct item, task));
 	struct backup *b = it->b;
 
-	if (!backup_failed(b) && !engine_cancelled(b->e))
+	if (!backup_failed(b) && !backup_stopping(b))
 		item_fetch(b, self, it, true);
 
 	/* One big file at a time holds the stream's buffers. */

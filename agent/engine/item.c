@@ -310,6 +310,10 @@ static void look_again(struct backup *b, struct item *it, int fd)
 	take_stat(b, it, &sx);
 	/* The content that was read decides about the size. */
 	it->size = size;
+	if (it->partial) {
+		it->partial = memcmp(before, it->digest, sizeof(before)) == 0;
+		return;
+	}
 	if (memcmp(before, it->digest, sizeof(before)) != 0 || sx.stx_size != size) {
 		struct err why;
 
@@ -429,7 +433,7 @@ static void run_fetch_all(struct pool_task *task, unsigned self)
 	struct item *it = (struct item *)((char *)task - offsetof(struct item, task));
 	struct backup *b = it->b;
 
-	if (!backup_failed(b) && !engine_cancelled(b->e))
+	if (!backup_failed(b) && !backup_stopping(b))
 		item_fetch(b, self, it, true);
 	backup_task_end(b, &it->busy);
 }
@@ -439,7 +443,7 @@ static void run_fetch_meta(struct pool_task *task, unsigned self)
 	struct item *it = (struct item *)((char *)task - offsetof(struct item, task));
 	struct backup *b = it->b;
 
-	if (!backup_failed(b) && !engine_cancelled(b->e))
+	if (!backup_failed(b) && !backup_stopping(b))
 		item_fetch(b, self, it, false);
 	backup_task_end(b, &it->busy);
 }

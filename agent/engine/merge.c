@@ -5,6 +5,7 @@
 #include "agent/engine/links.h"
 #include "agent/engine/rebundle.h"
 #include "repo/base/bytes.h"
+#include "repo/base/clock.h"
 #include "repo/base/mem.h"
 
 /*
@@ -69,6 +70,79 @@ static void group_close(struct group *g)
 	merge_group_unref(g);
 }
 
+/* Remember where the checkpoint's state is, for it may end here. */
+static int keep_place(struct backup *b, struct err *err)
+{
+	size_t n = b->at.ndir;
+
+	if (n > b->last_cap) {
+		uint64_t *v = reallocarray(b->last_dir, 2 * n, sizeof(*v));
+
+		if (v == NULL)
+			return err_nomem(err, "a path");
+		b->last_dir = v;
+		b->last_cap = 2 * n;
+	}
+	if (n > 0)
+		memcpy(b->last_dir, b->at.dir, n * sizeof(*b->last_dir));
+	b->last_ndir = n;
+	b->last_h = b->at.entry.h;
+	b->has_last = true;
+	return 0;
+}
+
+static void settle_by_majority(struct backup *b);
+
+/* No checkpoint has been where the merge is now. */
+static void go_beyond(struct backup *b)
+{
+	b->beyond = true;
+	if (b->beyond_ns == 0)
+		b->beyond_ns = clock_mono_ns();
+}
+
+/*
+ * The checkpoint's state has ended: go on in that of the whole snapshot before
+ * it, behind the same place.  As archive_state_next.
+ */
+static int leave_checkpoint(struct backup *b, struct err *err)
+{
+	struct archive_ref root;
+	struct group *g;
+
+	b->in_checkpoint = false;
+	go_beyond(b);
+	/* Nobody is to wait for slices that may not come, or far behind. */
+	rebundle_end(b, b->rest_of != NULL);
+	if (b->rest_of == NULL)
+		return 1;
+	/* What was seen of inodes says nothing about the older snapshot's. */
+	if (b->inode_rule == 0)
+		settle_by_majority(b);
+	b->inode_rule = b->rounds->inode_rule;
+	b->inode_seen = b->inode_moved = 0;
+	/* Its last leaf ended for want of more, and of the next the start is not seen. */
+	g = mem_zalloc(sizeof(*g), "a leaf's entries", err);
+	if (g == NULL)
+		return -1;
+	merge_spoil(b, b->at_group);
+	group_close(b->at_group);
+	g->refs = 1;
+	g->tail = &g->items;
+	g->dirty = true;
+	b->at_group = g;
+	archive_state_close(b->state);
+	memcpy(root.id, b->rest_of->state.id, sizeof(root.id));
+	root.level = b->rest_of->state.level;
+	root.entries = b->rest_of->state.entries;
+	b->carry = b->rest_carry;
+	b->state = archive_state_open(&b->io, &root, err);
+	if (b->state == NULL || (b->has_last && archive_state_seek_behind(b->state,
+	        b->last_dir, b->last_ndir, b->last_h, err) < 0))
+		return -1;
+	return archive_state_next(b->state, &b->at, err);
+}
+
 /* Step the state to its next entry. */
 static int state_step(struct backup *b, struct err *err)
 {
@@ -77,6 +151,10 @@ static int state_step(struct backup *b, struct err *err)
 
 	int r = archive_state_next(b->state, &b->at, err);
 
+	if (r == 1 && b->in_checkpoint)
+		r = leave_checkpoint(b, err);
+	if (r == 0 && b->in_checkpoint)
+		r = keep_place(b, err);
 	if (r < 0)
 		return err_wrap(err, "cannot read the parent's state");
 	b->state_more = r == 0;
@@ -107,9 +185,13 @@ int merge_begin(struct backup *b, const struct store_snapshot *parent, struct er
 	struct archive_ref root;
 
 	b->inode_rule = 1;
+	b->has_parent = parent != NULL;
+	b->in_checkpoint = parent != NULL && parent->checkpoint;
+	b->beyond = !b->in_checkpoint;
+	b->beyond_ns = b->beyond ? b->session_ns : 0;
 	if (parent == NULL)
 		return 0;
-	b->inode_rule = 0;
+	b->inode_rule = b->in_checkpoint ? 0 : b->rounds->inode_rule;
 	memcpy(root.id, parent->state.id, sizeof(root.id));
 	root.level = parent->state.level;
 	root.entries = parent->state.entries;
@@ -146,6 +228,41 @@ static int item_cmp(const struct item *it, const struct archive_state_item *at)
 	return c;
 }
 
+/* A page that cannot be read ends it: the file is. */
+static int page_bad(void *ctx, uint8_t kind, const uint8_t id[32],
+    const struct archive_path *dir, const struct fmt_entry *entry,
+    const struct err *why, struct err *err)
+{
+	(void)ctx, (void)kind, (void)id, (void)dir, (void)entry;
+	*err = *why;
+	return -1;
+}
+
+static int blob_present(void *ctx, uint8_t kind, const uint8_t id[32], bool page,
+    const struct archive_path *dir, const struct fmt_entry *entry, struct err *err)
+{
+	struct backup *b = ctx;
+	int r = store_present(b->ss, id, err);
+
+	(void)kind, (void)page, (void)dir, (void)entry;
+	return r <= 0 ? r : err_set(err, ERR_NOTFOUND, "a blob is not there any more");
+}
+
+/* All pages of a long content list, and all that they name. */
+static int map_present(struct backup *b, const struct fmt_content *c, struct err *err)
+{
+	struct archive_walk walk = { .fn = blob_present, .bad = page_bad, .ctx = b };
+	struct archive_ref root = { .level = c->level, .entries = c->entries };
+
+	memcpy(root.id, c->id, sizeof(root.id));
+	if (archive_walk_map(&b->io, &root, &walk, err) == 0)
+		return 0;
+	if (err->class != ERR_NOTFOUND && err->class != ERR_CORRUPT)
+		return -1;
+	err_clear(err);
+	return 1;
+}
+
 /* R3 does not hold: are all chunks that the state names still there? */
 static int all_present(struct backup *b, const struct fmt_content *c, struct err *err)
 {
@@ -164,8 +281,7 @@ static int all_present(struct backup *b, const struct fmt_content *c, struct err
 				r = store_present(b->ss, run.id, err);
 		return r;
 	}
-	/* A map's pages would have to be followed: reading the file is as sure. */
-	return c->kind == FMT_CONTENT_MAP ? 1 : 0;
+	return c->kind == FMT_CONTENT_MAP ? map_present(b, c, err) : 0;
 }
 
 /* Keep the state's entry: what it borrows is gone with the next step. */
@@ -288,6 +404,17 @@ static void settle_by_majority(struct backup *b)
 	set_inode_rule(b, 2 * b->inode_moved > b->inode_seen ? 2 : 1);
 }
 
+/*
+ * Does the state tell the beginning of this very file's content?  A session
+ * that ended in the midst of it has left that.
+ */
+static bool may_resume(const struct item *it, const struct fmt_state_entry *e)
+{
+	return (e->bits & FMT_STATE_PARTIAL) && it->type == FMT_FILE && e->type == FMT_FILE &&
+	    memcmp(it->digest, e->digest, sizeof(it->digest)) == 0 &&
+	    e->content.size < it->size;
+}
+
 /* The item has the same place as the state's entry: is it the same? */
 static int settle_match(struct backup *b, struct item *it, struct err *err)
 {
@@ -310,6 +437,13 @@ static int settle_match(struct backup *b, struct item *it, struct err *err)
 	if (it->gone || it->type != e->type || (e->bits & FMT_NO_CARRY) ||
 	    !(same & FMT_SAME_DATA) || !(same & FMT_SAME_CTIME) ||
 	    (!(same & FMT_SAME_INODE) && b->inode_rule == 1)) {
+		if (!it->gone && may_resume(it, e)) {
+			if (keep_state(it, e, err) < 0)
+				return -1;
+			it->resume = it->beyond = true;
+			it->trusted = b->carry;
+			go_beyond(b);
+		}
 		settle_changed(b, it);
 		return 0;
 	}
@@ -347,6 +481,7 @@ static int merge_item(struct backup *b, struct item *it, struct err *err)
 {
 	it->small = it->type == FMT_FILE && it->size < SMALL_MAX;
 	if (it->no_state) {
+		it->beyond = b->beyond;
 		merge_spoil(b, b->at_group);
 		read_item(b, it, ITEM_NEW);
 		return 0;
@@ -356,6 +491,7 @@ static int merge_item(struct backup *b, struct item *it, struct err *err)
 
 		if (c < 0)
 			break;
+		it->beyond = b->beyond;
 		if (c == 0)
 			return settle_match(b, it, err) < 0 ? -1 : state_step(b, err);
 		/* The state's entry is no more. */
@@ -363,9 +499,18 @@ static int merge_item(struct backup *b, struct item *it, struct err *err)
 		if (state_step(b, err) < 0)
 			return -1;
 	}
+	it->beyond = b->beyond;
 	merge_spoil(b, b->at_group);
 	read_item(b, it, ITEM_NEW);
 	return 0;
+}
+
+void merge_tell(struct backup *b)
+{
+	if (b->has_parent && !b->in_checkpoint)
+		b->rounds->inode_rule = b->inode_rule;
+	if (b->inode_rule == 2)
+		b->res->flags |= STORE_INODES_IGNORED;
 }
 
 void merge_force(struct backup *b, struct item *it)
@@ -389,7 +534,7 @@ static int merge_end(struct backup *b, struct err *err)
 	}
 	if (b->inode_rule == 0)
 		settle_by_majority(b);
-	rebundle_end(b);
+	rebundle_end(b, false);
 	group_close(b->at_group);
 	b->at_group = NULL;
 	return 0;

@@ -180,10 +180,10 @@ void rebundle_force(struct backup *b, struct item *it)
 	decide(b, find(b, it->old->id), true);
 }
 
-void rebundle_end(struct backup *b)
+void rebundle_end(struct backup *b, bool rest_lives)
 {
 	while (b->old_first != NULL)
-		decide(b, &b->old_first, false);
+		decide(b, &b->old_first, rest_lives);
 }
 
 void rebundle_release(struct backup *b)

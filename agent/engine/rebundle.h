@@ -24,8 +24,8 @@ void rebundle_leave(struct item *it);
 /* Decide by what is known about the bundle that it waits for (it->old). */
 void rebundle_force(struct backup *b, struct item *it);
 
-/* The state has ended: decide about all. */
-void rebundle_end(struct backup *b);
+/* The state has ended: decide about all.  rest_lives: what follows is used. */
+void rebundle_end(struct backup *b, bool rest_lives);
 
 /* Free what is kept; no item is touched. */
 void rebundle_release(struct backup *b);

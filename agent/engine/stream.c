@@ -8,6 +8,7 @@
 #include "agent/engine/backup_internal.h"
 #include "agent/engine/stream.h"
 #include "repo/base/cleanup.h"
+#include "repo/base/clock.h"
 #include "repo/base/mem.h"
 
 /*
@@ -147,11 +148,31 @@ static void progress(struct stream *s)
 /* May it go on?  In main's thread it also shows that the run lives. */
 static int go_on(struct stream *s, struct err *err)
 {
-	if (s->self + 1 == s->b->nstorers)
-		return backup_alive(s->b, err);
-	if (engine_cancelled(s->b->e))
-		return err_set(err, ERR_CANCELLED, "stopped on request");
+	int r = s->self + 1 == s->b->nstorers ? backup_alive(s->b, err) : 0;
+
+	s->res->stopped = backup_stopping(s->b);
+	return r == 0 && s->res->stopped ?
+	    err_set(err, ERR_CANCELLED, "stopped on request") : r;
+}
+
+/* Wait until all chunks are stored and their runs in the sink. */
+static int retire_all(struct stream *s, struct err *err)
+{
+	while (s->used > 0) {
+		if (retire(s, err) < 0)
+			return -1;
+		if (s->used > 0)
+			progress(s);
+	}
 	return 0;
+}
+
+/* Let the session end when it is to, and another begin. */
+static int pause_if_due(struct stream *s, struct err *err)
+{
+	if (s->src->pause == NULL || clock_mono_ns() < rounds_end(s->b))
+		return 0;
+	return retire_all(s, err) < 0 ? -1 : s->src->pause(s->src->pause_ctx, err);
 }
 
 static int take_slot(struct stream *s, struct slot **ret, struct err *err)
@@ -229,13 +250,14 @@ static int pipe_fill(struct stream *s, struct buffer *bf, struct err *err)
 		struct pollfd pf = { .fd = s->src->fd, .events = POLLIN };
 
 		/* A writer that is silent does not keep the run from stopping. */
-		while (poll(&pf, 1, PIPE_PATIENCE_MS) <= 0)
-			if (go_on(s, err) < 0)
+		do {
+			if (go_on(s, err) < 0 || pause_if_due(s, err) < 0)
 				return -1;
+		} while (poll(&pf, 1, PIPE_PATIENCE_MS) <= 0);
 
 		ssize_t n = read(s->src->fd, bf->p + s->hold + got, s->area - got);
 
-		if (n < 0 && errno == EINTR && !engine_cancelled(s->b->e))
+		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
 			err_sys(err, errno, "cannot read the input");
@@ -262,8 +284,8 @@ static int next_piece(struct stream *s, uint64_t *ret_hole, struct err *err)
 		return 1;
 	if (s->src->next == NULL) {
 		s->ended = true;
-		s->part_off = 0;
-		s->part_left = s->src->size;
+		s->part_off = s->src->start;
+		s->part_left = s->src->size - s->src->start;
 		return s->part_left > 0 ? 0 : 1;
 	}
 
@@ -410,8 +432,13 @@ static void buffer_cut(struct stream *s, struct buffer *bf)
 static int stream_run(struct stream *s, struct err *err)
 {
 	for (;;) {
+		if (pause_if_due(s, err) < 0)
+			return -1;
+
 		int r = go_on(s, err) == 0 ? read_ahead(s, err) : -1;
 
+		if (s->res->stopped)
+			break;
 		if (r < 0 || r == 2)
 			return r < 0 ? -1 : 1;
 
@@ -443,13 +470,7 @@ static int stream_run(struct stream *s, struct err *err)
 		if (s->res->short_read)
 			break;
 	}
-	while (s->used > 0) {
-		if (retire(s, err) < 0)
-			return -1;
-		if (s->used > 0)
-			progress(s);
-	}
-	return 0;
+	return retire_all(s, err);
 }
 
 /* Wait for every task that names this stream. */
