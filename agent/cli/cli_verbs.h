@@ -15,6 +15,7 @@ extern const struct cli_verb cli_cmd_diff;
 extern const struct cli_verb cli_cmd_mount;
 extern const struct cli_verb cli_cmd_stats;
 extern const struct cli_verb cli_cmd_check;
+extern const struct cli_verb cli_cmd_repair;
 extern const struct cli_verb cli_cmd_forget;
 extern const struct cli_verb cli_cmd_session_list;
 extern const struct cli_verb cli_cmd_session_revoke;

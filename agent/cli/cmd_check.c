@@ -80,6 +80,8 @@ static void print_object(const struct engine_check_result *r)
 		{ "read_bytes", r->store.bytes_read },
 		{ "damaged_objects", r->store.damaged },
 		{ "unindexed_packs", r->store.unindexed },
+		{ "known_damages", r->store.known },
+		{ "verified_packs", r->store.recorded },
 		{ "missing_blobs", r->missing },
 		{ "damaged_snapshots", r->snapshots_damaged },
 		{ "damaged_paths", r->paths_damaged },
@@ -110,6 +112,10 @@ static void print_screen(const struct engine_check_result *r)
 		printf("unindexed  %s packs: they take space, nothing needs "
 		    "them\n", cli_count_text(a, sizeof(a),
 		    r->store.unindexed));
+	if (r->store.known > 0)
+		printf("known      %s damages that a repair has listed: nothing "
+		    "relies on them\n", cli_count_text(a, sizeof(a),
+		    r->store.known));
 	if (!r->complete)
 		printf("note       this credential may not read: what snapshots "
 		    "hold was not followed\n");
@@ -131,6 +137,7 @@ int cli_check_run(struct cli *cli, struct cli_repo *repo,
 	struct engine_check_result result = { 0 };
 	struct engine_check_options check = {
 		.read_percent = read_percent,
+		.record = true,
 		.object = object,
 		.path = path,
 		.ctx = cli,
@@ -154,7 +161,9 @@ static int run(struct cli *cli, void *opts)
 {
 	const struct opts *o = opts;
 	struct cli_repo repo;
-	int code = cli_repo_open(cli, 0, "check", CLI_OPEN_ENGINE, &repo);
+	/* When packs were verified is written down, by who may. */
+	int code = cli_repo_open(cli, 0, "check", CLI_OPEN_ENGINE |
+	    (o->read_percent > 0 ? CLI_OPEN_WRITE : 0), &repo);
 
 	if (code != CLI_OK)
 		return code;
@@ -168,9 +177,13 @@ const struct cli_verb cli_cmd_check = {
 	.summary = "Look for damage in the repository",
 	.text = "Looks at every object: signatures, index, sizes of packs, and "
 	    "that each snapshot reaches only blobs that are there. With "
-	    "--read-data also the content is read and verified. Damage is "
+	    "--read-data also the content is read and verified: with N% and a "
+	    "credential that may administrate, what was verified longest ago, "
+	    "and that is written down; else what is drawn by lot. Damage is "
 	    "told by object, snapshot and path, and the exit code is 13; what "
-	    "is not named can be restored.",
+	    "is not named can be restored. 'wherry repair' mends what can be "
+	    "mended; what it has listed as damaged is no news, unless a "
+	    "snapshot needs it.",
 	.json = "  {\"message_type\":\"damaged_object\",\"key\",\"blob\","
 	    "\"message\"}\n"
 	    "  {\"message_type\":\"damaged_path\",\"snapshot_id\",\"path\","
@@ -180,7 +193,8 @@ const struct cli_verb cli_cmd_check = {
 	    "  {\"message_type\":\"summary\",\"damage\",\"complete\","
 	    "\"packs\",\"blobs\",\"segments\",\n   \"snapshots\","
 	    "\"packs_read\",\"read_bytes\",\"damaged_objects\",\n   "
-	    "\"unindexed_packs\",\"missing_blobs\",\"damaged_snapshots\","
+	    "\"unindexed_packs\",\"known_damages\",\"verified_packs\",\n   "
+	    "\"missing_blobs\",\"damaged_snapshots\","
 	    "\"damaged_paths\"}",
 	.examples = "wherry check\n"
 	    "wherry check --read-data=5%",

@@ -8,6 +8,7 @@
 #include "agent/cli/cli_verbs.h"
 #include "agent/engine/sizes.h"
 #include "repo/store/store_check.h"
+#include "repo/store/store_repair.h"
 
 struct opts { unsigned latest; bool sizes, checkpoints; };
 
@@ -44,9 +45,10 @@ static void join(struct buf *b, const struct store_strings *s)
 		cli_nomem();
 }
 
-static void flags_text(char *dst, size_t cap, const struct store_snapshot *sn)
+static void flags_text(char *dst, size_t cap, const struct store_snapshot *sn,
+    bool damaged)
 {
-	snprintf(dst, cap, "%s%s%s%s",
+	snprintf(dst, cap, "%s%s%s%s%s", damaged ? "damaged " : "",
 	    sn->checkpoint ? "checkpoint " : "",
 	    sn->flags & STORE_INCOMPLETE ? "incomplete " : "",
 	    sn->content == STORE_BLOCK ? "block " : "",
@@ -58,7 +60,7 @@ static void flags_text(char *dst, size_t cap, const struct store_snapshot *sn)
 }
 
 static void add_row(struct cli_table *t, const struct store_snapshot *sn,
-    const struct engine_size *size)
+    const struct engine_size *size, bool damaged)
 {
 	struct buf paths = BUF_INIT, tags = BUF_INIT;
 	char text[CLI_TEXT_MAX];
@@ -83,7 +85,7 @@ static void add_row(struct cli_table *t, const struct store_snapshot *sn,
 		cli_table_cell(t, cli_size_text(text, sizeof(text),
 		    (double)size->shared));
 	}
-	flags_text(text, sizeof(text), sn);
+	flags_text(text, sizeof(text), sn, damaged);
 	cli_table_cell(t, text);
 	buf_release(&paths);
 	buf_release(&tags);
@@ -154,23 +156,36 @@ static void print_sum(struct cli *cli, const struct engine_sizes *s,
 /* --- the list ----------------------------------------------------------------------*/
 
 static json_t *row_json(const struct store_snapshot *sn,
-    const struct engine_size *size)
+    const struct engine_size *size, bool damaged)
 {
 	json_t *o = cli_json_snapshot(sn);
 
+	json_object_set_new(o, "damaged", json_boolean(damaged));
 	if (size != NULL) {
 		json_object_set_new(o, "unique_bytes",
 		    json_integer((json_int_t)size->unique));
 		json_object_set_new(o, "shared_bytes",
 		    json_integer((json_int_t)size->shared));
-		json_object_set_new(o, "damaged", json_boolean(size->damaged));
 	}
 	return o;
 }
 
+/* Has the last repair found that it lost something? */
+static bool marked(struct store *st, const struct store_snapshot *sn)
+{
+	struct err err = ERR_INIT;
+	bool damaged = false;
+
+	if (store_snapshot_damaged(st, sn, &damaged, &err) < 0)
+		cli_warn("what is listed as damaged cannot be read: %s",
+		    err.msg);
+	return damaged;
+}
+
 /* Print all; returns how many are not whole. */
-static size_t print_list(struct cli *cli, const struct opts *o,
-    const struct cli_snapshots *list, const struct engine_sizes *sizes)
+static size_t print_list(struct cli *cli, struct store *st,
+    const struct opts *o, const struct cli_snapshots *list,
+    const struct engine_sizes *sizes)
 {
 	static const char *const heads[] = {
 		"ID", "TIME", "HOST", "VOLUME", "TAGS", "FILES", "SIZE",
@@ -197,15 +212,19 @@ static size_t print_list(struct cli *cli, const struct opts *o,
 		/* One that was committed since has no size yet. */
 		if (o->sizes && size == NULL)
 			size = &none;
+		/* By the last repair, or by what was found just now. */
+		bool bad = marked(st, list->v[i]) ||
+		    (size != NULL && size->damaged);
+
 		if (size != NULL && size->damaged) {
 			cli_warn("snapshot %s: not all that it needs is there "
 			    "(run 'wherry check')", list->v[i]->id);
 			damaged++;
 		}
 		if (cli->json)
-			cli_json_print(row_json(list->v[i], size));
+			cli_json_print(row_json(list->v[i], size, bad));
 		else
-			add_row(table, list->v[i], size);
+			add_row(table, list->v[i], size, bad);
 	}
 	if (table != NULL)
 		cli_table_print(table);
@@ -236,7 +255,7 @@ static int run(struct cli *cli, void *opts)
 	if (o->sizes)
 		code = find_sizes(cli, repo.store, &sizes, &usage);
 	if (code == CLI_OK) {
-		if (print_list(cli, o, &list, &sizes) > 0 || list.bad > 0)
+		if (print_list(cli, repo.store, o, &list, &sizes) > 0 || list.bad > 0)
 			code = CLI_DAMAGE;
 		if (o->sizes)
 			print_sum(cli, &sizes, &usage);

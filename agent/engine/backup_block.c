@@ -171,19 +171,34 @@ static int changed_only(struct device *d, const struct store_snapshot *from, str
 	return full_scan(d, d->b->opt->device, archive_map_tell(d->map), err);
 }
 
-/* Why the extents that were given cannot be gone by; NULL: they can. */
-static const char *no_delta(const struct store_snapshot *parent, bool carry,
-    uint64_t size)
+/*
+ * Why the extents that were given cannot be gone by; NULL: they can.  What is
+ * carried over is seen page by page only, so damage is looked for first.
+ */
+static int no_delta(struct backup *b, const struct store_snapshot *parent, bool carry,
+    uint64_t size, const char **ret, struct err *err)
 {
+	struct archive_ref root;
+	int r = 0;
+
+	*ret = NULL;
 	if (parent == NULL)
-		return "there is no parent";
-	if (!carry)
-		return "a collection may be removing the parent";
-	if (parent->size != size)
-		return "the volume's size has changed";
-	if (parent->flags & STORE_INCOMPLETE)
-		return "the parent is incomplete";
-	return NULL;
+		*ret = "there is no parent";
+	else if (!carry)
+		*ret = "a collection may be removing the parent";
+	else if (parent->size != size)
+		*ret = "the volume's size has changed";
+	else if (parent->flags & STORE_INCOMPLETE)
+		*ret = "the parent is incomplete";
+	if (*ret != NULL || !b->healing)
+		return 0;
+	memcpy(root.id, parent->state.id, sizeof(root.id));
+	root.level = parent->state.level;
+	root.entries = parent->state.entries;
+	r = backup_may_carry_map(b, &root, err);
+	if (r > 0)
+		*ret = "the parent needs what was found damaged";
+	return r < 0 ? -1 : 0;
 }
 
 int backup_device(struct backup *b, const struct store_snapshot *parent,
@@ -210,8 +225,10 @@ int backup_device(struct backup *b, const struct store_snapshot *parent,
 	b->res->way = parent != NULL ? ENGINE_RESCAN : ENGINE_FULL;
 	b->res->way_reason = "no changed extents were given";
 	if (b->opt->changed.next != NULL) {
-		const char *why = no_delta(parent, carry, d.size);
+		const char *why;
 
+		if (no_delta(b, parent, carry, d.size, &why, err) < 0)
+			goto out;
 		b->res->way_reason = why ? why : "";
 		if (why == NULL)
 			b->res->way = ENGINE_CHANGED;

@@ -53,6 +53,15 @@ int backup_page_put(void *ctx, enum archive_kind kind, const void *page,
 int backup_page_get(void *ctx, enum archive_kind kind, const uint8_t id[32],
     struct buf *ret_page, struct err *err);
 
+/*
+ * backup_carry.c: may a reference of the parent be carried over?  Or all that a
+ * byte map holds, which is followed.  0; 1 when it has to be read again; -1.
+ * For the main thread.
+ */
+int backup_may_carry(struct backup *b, const uint8_t id[32], struct err *err);
+int backup_may_carry_map(struct backup *b, const struct archive_ref *root,
+    struct err *err);
+
 /* item.c: look (statx), and read metadata and content.  Any worker. */
 void item_look(struct backup *b, struct item *it, int dirfd);
 void item_fetch(struct backup *b, unsigned self, struct item *it, bool content);

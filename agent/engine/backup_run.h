@@ -219,6 +219,7 @@ struct backup {
 	bool state_more;
 	struct group *at_group;     /* of `at` */
 	bool carry;                 /* parent's references need no asking (R3) */
+	bool healing;               /* but for those that are damaged */
 	bool merge_ended;
 	/* While the state is a checkpoint's: its last entry so far. */
 	bool in_checkpoint;

@@ -16,6 +16,11 @@ struct engine {
 	atomic_bool cancelled;
 };
 
+/* Packs that check and repair look at, as files of the progress.  (check.c) */
+void engine_packs_progress(struct engine *e, uint64_t done, uint64_t total);
+/* How many of them are read at once. */
+unsigned engine_pack_jobs(const struct engine *e);
+
 /* Raise the soft limit of open descriptors to the hard one; return it. */
 unsigned engine_raise_nofile(void);
 

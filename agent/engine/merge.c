@@ -175,6 +175,12 @@ static int state_step(struct backup *b, struct err *err)
 		/* Without R3 no catalog page may be taken over unread; zeros mark a
 		 * leaf that holds what the state does not tell. */
 		g->dirty = !b->carry || bytes_are_zero(g->leaf, sizeof(g->leaf));
+		if (!g->dirty && b->healing) {
+			r = store_carry(b->ss, g->leaf, err);
+			if (r < 0)
+				return -1;
+			g->dirty = r > 0;
+		}
 		b->at_group = g;
 	}
 	return 0;
@@ -228,60 +234,32 @@ static int item_cmp(const struct item *it, const struct archive_state_item *at)
 	return c;
 }
 
-/* A page that cannot be read ends it: the file is. */
-static int page_bad(void *ctx, uint8_t kind, const uint8_t id[32],
-    const struct archive_path *dir, const struct fmt_entry *entry,
-    const struct err *why, struct err *err)
-{
-	(void)ctx, (void)kind, (void)id, (void)dir, (void)entry;
-	*err = *why;
-	return -1;
-}
-
-static int blob_present(void *ctx, uint8_t kind, const uint8_t id[32], bool page,
-    const struct archive_path *dir, const struct fmt_entry *entry, struct err *err)
-{
-	struct backup *b = ctx;
-	int r = store_present(b->ss, id, err);
-
-	(void)kind, (void)page, (void)dir, (void)entry;
-	return r <= 0 ? r : err_set(err, ERR_NOTFOUND, "a blob is not there any more");
-}
-
-/* All pages of a long content list, and all that they name. */
-static int map_present(struct backup *b, const struct fmt_content *c, struct err *err)
-{
-	struct archive_walk walk = { .fn = blob_present, .bad = page_bad, .ctx = b };
-	struct archive_ref root = { .level = c->level, .entries = c->entries };
-
-	memcpy(root.id, c->id, sizeof(root.id));
-	if (archive_walk_map(&b->io, &root, &walk, err) == 0)
-		return 0;
-	if (err->class != ERR_NOTFOUND && err->class != ERR_CORRUPT)
-		return -1;
-	err_clear(err);
-	return 1;
-}
-
-/* R3 does not hold: are all chunks that the state names still there? */
+/*
+ * May what the state names be carried over?  Without R3, is it still there?
+ * Return 0; 1 when the file must be read; -1.
+ */
 static int all_present(struct backup *b, const struct fmt_content *c, struct err *err)
 {
 	struct fmt_run run;
+	struct archive_ref root = { .level = c->level, .entries = c->entries };
 	int r = 0;
 
-	if (b->carry || b->ss == NULL)
+	if (b->ss == NULL || (b->carry && !b->healing))
 		return 0;
 	if (c->kind == FMT_CONTENT_SLICE)
-		return store_present(b->ss, c->id, err);
+		return backup_may_carry(b, c->id, err);
 	if (c->kind == FMT_CONTENT_RUNS) {
 		struct fmt_list list = c->runs;
 
 		while (r == 0 && fmt_run_next(&list, &run) == 0)
 			if (run.kind == FMT_RUN_CHUNK)
-				r = store_present(b->ss, run.id, err);
+				r = backup_may_carry(b, run.id, err);
 		return r;
 	}
-	return c->kind == FMT_CONTENT_MAP ? map_present(b, c, err) : 0;
+	if (c->kind != FMT_CONTENT_MAP)
+		return 0;
+	memcpy(root.id, c->id, sizeof(root.id));
+	return backup_may_carry_map(b, &root, err);
 }
 
 /* Keep the state's entry: what it borrows is gone with the next step. */

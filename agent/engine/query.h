@@ -41,6 +41,7 @@ int engine_diff(struct store *st, const struct store_snapshot *a,
 
 struct engine_check_options {
 	unsigned read_percent;   /* 0: structure only */
+	bool record;             /* write down when packs were verified, with admin */
 	/* A damaged object; then each path that needs it: snapshot id and path. */
 	void (*object)(void *ctx, const char *key, const uint8_t *id, const char *what);
 	void (*path)(void *ctx, const char *snapshot, const char *path, const char *what);

@@ -76,6 +76,7 @@ int rounds_open(struct backup *b, const struct store_snapshot **ret_parent,
 	if (b->ss == NULL)
 		return -1;
 	*ret_parent = store_session_parent(b->ss, &b->carry);
+	b->healing = store_session_healing(b->ss);
 	b->rest_of = store_session_rest(b->ss, &b->rest_carry);
 	if (!rd->opened)
 		first_session(b, *ret_parent);

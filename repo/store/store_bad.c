@@ -257,8 +257,7 @@ bool store_bad_loc(struct store *st, const uint8_t id[STORE_ID_LEN],
 int store_bad_has(struct store *st, const uint8_t id[STORE_ID_LEN],
     uint32_t pack, bool *ret_bad, struct err *err)
 {
-	/* The list is read with the index, once. */
-	if (store_index_refresh(st, STORE_ANY_AGE, err) != 0)
+	if (store_index_bad(st, err) != 0)
 		return -1;
 	*ret_bad = loc_bad(st, st->bad, id, pack);
 	return 0;
@@ -267,7 +266,7 @@ int store_bad_has(struct store *st, const uint8_t id[STORE_ID_LEN],
 int store_snapshot_damaged(struct store *st, const struct store_snapshot *sn,
     bool *ret, struct err *err)
 {
-	if (store_index_refresh(st, STORE_ANY_AGE, err) != 0)
+	if (store_index_bad(st, err) != 0)
 		return -1;
 	*ret = store_bad_snapshot(st->bad, sn->slot, sn->session);
 	return 0;

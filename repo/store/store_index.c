@@ -395,6 +395,18 @@ static int refresh_once(struct store *st, struct err *err)
 	return r < 0 ? -1 : gone;
 }
 
+int store_index_bad(struct store *st, struct err *err)
+{
+	int r;
+
+	pthread_mutex_lock(&st->ix.refreshing);
+	if (st->bad == NULL)
+		st->bad = store_bad_read(st, err);
+	r = st->bad == NULL ? -1 : 0;
+	pthread_mutex_unlock(&st->ix.refreshing);
+	return r;
+}
+
 int store_index_refresh(struct store *st, int64_t fresh_ns, struct err *err)
 {
 	struct store_index *ix = &st->ix;

@@ -179,6 +179,8 @@ void store_index_release(struct store *st);
 /* A listing this young is new enough for a second look. */
 #define STORE_FRESH_NS ((int64_t)3 * 1000000000)
 int store_index_refresh(struct store *st, int64_t fresh_ns, struct err *err);
+/* Make sure that st->bad, which readers go by, has been read.  0 or -1. */
+int store_index_bad(struct store *st, struct err *err);
 /* From now on a listing that began before is too old for a second look. */
 void store_index_stale(struct store *st);
 /* A cipher context for a moment; NULL with err. */
