@@ -333,6 +333,22 @@ static enum backend_fault fail_nth(void *ctx, enum backend_op op,
 	return count - *from >= fail_at ? fail_how : BACKEND_FAULT_NONE;
 }
 
+/* A store whose calls fail from fail_at on; *from is to be set when it counts. */
+static struct store *reopen_failing(struct backend *mem, uint64_t *from)
+{
+	struct store_options opt = { .memory = 0 };
+	struct err err = ERR_INIT;
+	struct store *st;
+
+	*from = 0;
+	fail_how = BACKEND_FAULT_NONE;
+	st = store_open(backend_fault_new(keep_new(mem), fail_nth, from, &err),
+	    &by_pass, &opt, &err);
+	if (st == NULL)
+		fail_msg("store_open: %s", err.msg);
+	return st;
+}
+
 /*
  * Every call from the n-th on fails, before or after it was done: what is left
  * is a snapshot without note, or a note; never a snapshot gone without note.
@@ -346,9 +362,8 @@ static void a_note_is_there_before_its_snapshot_goes(void **state)
 		for (int how = 0; how < 2; how++) {
 			struct backend *mem = new_repository();
 			struct err err = ERR_INIT;
-			struct store_options opt = { .memory = 0 };
 			struct store *st = reopen(mem), *bad;
-			uint64_t from = 0;
+			uint64_t from;
 			uint8_t slot[8];
 			struct seen l;
 			char *snapshot, *note;
@@ -359,10 +374,7 @@ static void a_note_is_there_before_its_snapshot_goes(void **state)
 			memcpy(slot, l.v[0].slot, 8);
 			snapshot = strdup(key_of("snapshots", &l.v[0]));
 			note = strdup(key_of("forgotten", &l.v[0]));
-			fail_how = BACKEND_FAULT_NONE;
-			bad = store_open(backend_fault_new(keep_new(mem),
-			    fail_nth, &from, &err), &by_pass, &opt, &err);
-			assert_non_null(bad);
+			bad = reopen_failing(mem, &from);
 			from = UINT64_MAX;
 			fail_how = how ? BACKEND_FAULT_AFTER :
 			    BACKEND_FAULT_BEFORE;
@@ -382,6 +394,110 @@ static void a_note_is_there_before_its_snapshot_goes(void **state)
 		}
 	}
 	assert_true(fail_at > 3);
+}
+
+/* Ended at any call, it leaves nothing that would bring a snapshot back. */
+static void what_goes_with_time_can_be_ended_anywhere(void **state)
+{
+	bool done = false;
+
+	(void)state;
+	for (fail_at = 0; !done; fail_at++) {
+		for (int how = 0; how < 2; how++) {
+			struct backend *mem = new_repository();
+			struct store *st = reopen(mem), *bad;
+			struct err err = ERR_INIT;
+			uint64_t from, n;
+			struct seen l;
+			uint8_t *obj;
+			size_t len;
+			int r;
+
+			/* A commit that arrives twice, and a checkpoint. */
+			commit_as(begin_volume(st, "one"), false);
+			look(st, &l);
+			ok(backend_get_all(mem, key_of("snapshots", &l.v[0]),
+			    1 << 20, &obj, &len, &err));
+			ok(store_forget(st, l.v[0].slot, l.v[0].session, "x",
+			    &err));
+			ok(backend_put(mem, key_of("snapshots", &l.v[0]), obj,
+			    len, &err));
+			commit_as(begin_volume(st, "two"), true);
+			commit_as(begin_volume(st, "two"), false);
+			bad = reopen_failing(mem, &from);
+			from = UINT64_MAX;
+			fail_how = how ? BACKEND_FAULT_AFTER :
+			    BACKEND_FAULT_BEFORE;
+			r = store_forget_superseded(bad, &n, &err);
+			if (r == 0)
+				r = store_forget_expire(bad, 0, &n, &err);
+			assert_in_range(snapshots_of(st), 1, 2);
+			done = r == 0;
+			store_close(bad);
+			ok(store_forget_superseded(st, &n, &err));
+			ok(store_forget_expire(st, 0, &n, &err));
+			assert_int_equal(snapshots_of(st), 1);
+			look(st, &l);
+			assert_int_equal(l.n, 0);
+			free(obj);
+			store_close(st);
+			backend_close(mem);
+		}
+	}
+	assert_true(fail_at > 8);
+}
+
+/* --- forgotten while it is looked at -------------------------------------------*/
+
+struct between {
+	struct keep k;
+	struct store *other;   /* forgets */
+	struct seen seen;      /* what */
+	bool done;
+};
+
+static int between_stat(struct backend *be, const char *key,
+    struct backend_stat *ret, struct err *err)
+{
+	struct between *b = (struct between *)be;
+
+	if (b->other != NULL && !b->done &&
+	    strncmp(key, "snapshots/", 10) == 0) {
+		b->done = true;
+		assert_int_equal(store_forget(b->other, b->seen.v[0].slot,
+		    b->seen.v[0].session, "x", err), 0);
+	}
+	return backend_stat(b->k.inner, key, ret, err);
+}
+
+static void a_session_is_not_open_while_its_snapshot_is_forgotten(void **state)
+{
+	static struct backend_ops ops;
+	struct backend *mem = new_repository();
+	struct between *b = calloc(1, sizeof(*b));
+	struct store_options opt = { .memory = 0 };
+	struct err err = ERR_INIT;
+	struct store *st, *other = reopen(mem);
+	struct seen l;
+
+	(void)state;
+	assert_non_null(b);
+	ops = keep_ops;
+	ops.stat = between_stat;
+	b->k.be.ops = &ops;
+	b->k.be.name = strdup("memory");
+	b->k.inner = mem;
+	commit_as(begin(other), false);
+	st = store_open(&b->k.be, &by_pass, &opt, &err);
+	assert_non_null(st);
+	look(other, &b->seen);
+	b->other = other;
+	look(st, &l);
+	assert_true(b->done);
+	assert_int_equal(l.v[0].state, STORE_SESSION_NOTED);
+	store_close(st);
+	store_close(other);
+	backend_close(mem);
 }
 
 /* A commit that arrives a second time brings nothing back (R10). */
@@ -574,6 +690,9 @@ int main(void)
 		    rubbish_in_the_way_keeps_nothing_from_being_forgotten),
 		cmocka_unit_test(a_session_whose_key_was_taken_never_commits),
 		cmocka_unit_test(a_note_is_there_before_its_snapshot_goes),
+		cmocka_unit_test(what_goes_with_time_can_be_ended_anywhere),
+		cmocka_unit_test(
+		    a_session_is_not_open_while_its_snapshot_is_forgotten),
 		cmocka_unit_test(a_commit_that_arrives_twice_stays_forgotten),
 		cmocka_unit_test(a_clock_that_jumps_removes_no_note),
 		cmocka_unit_test(
