@@ -419,7 +419,7 @@ static int settle_match(struct backup *b, struct item *it, struct err *err)
 			if (keep_state(it, e, err) < 0)
 				return -1;
 			it->resume = it->beyond = true;
-			it->trusted = b->carry;
+			it->trusted = b->carry && !b->healing;
 			go_beyond(b);
 		}
 		settle_changed(b, it);

@@ -94,7 +94,7 @@ int rounds_next(struct backup *b, struct store_commit *c, bool *ret_trusted,
 	c->start_ns = b->rounds->start_ns;
 	if (rounds_commit(b, c, err) < 0 || rounds_open(b, &parent, err) < 0)
 		return -1;
-	*ret_trusted = b->carry && parent != NULL &&
+	*ret_trusted = b->carry && !b->healing && parent != NULL &&
 	    strcmp(parent->id, b->rounds->checkpoint) == 0;
 	return 0;
 }
