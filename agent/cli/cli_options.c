@@ -46,6 +46,10 @@ static const struct cli_option repo_options[] = {
 	    "at least 128M)", CLI_SIZE, AT(memory) },
 	{ "limit-download", 0, "RATE", "Read no faster from the store, bytes a "
 	    "second", CLI_RATE, AT(limit_download) },
+	{ "cache-dir", 0, "DIR", "Where this machine remembers what it saw of "
+	    "repositories, to warn when an older state is put in place of a "
+	    "newer one (default: wherry in XDG_CACHE_HOME or ~/.cache)",
+	    CLI_DIR, AT(cache_dir) },
 	{ "debug", 0, NULL, "Log each operation on the store, as -vv does",
 	    CLI_FLAG, AT(debug) },
 	{ NULL, 0, NULL, NULL, 0, 0 },

@@ -150,6 +150,8 @@ int cli_repo_open(struct cli *cli, unsigned rights, const char *what,
 		code = cli_fail(cli, &err, CLI_AT_WORK, "%s", what);
 		goto fail;
 	}
+	ret->cli = cli;
+	cli_seen_compare(cli, ret->store);
 	if ((flags & CLI_OPEN_ENGINE) && start_engine(cli, ret, &err) < 0) {
 		code = cli_fail(cli, &err, CLI_AT_WORK, "start");
 		goto fail;
@@ -164,6 +166,8 @@ void cli_repo_close(struct cli_repo *r)
 {
 	cli_signals_engine(NULL);
 	engine_free(r->engine);
+	if (r->store != NULL && r->cli != NULL)
+		cli_seen_remember(r->cli, r->store);
 	store_close(r->store);
 	memset(r, 0, sizeof(*r));
 }

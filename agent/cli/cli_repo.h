@@ -9,6 +9,7 @@
 /* --- repository (cli_repo.c, cli_secret.c) -----------------------------------------*/
 
 struct cli_repo {
+	struct cli *cli;
 	struct store *store;
 	struct engine *engine; /* NULL unless asked for */
 };
@@ -22,6 +23,13 @@ enum cli_open { CLI_OPEN_WRITE = 1, CLI_OPEN_ENGINE = 2 };
 int cli_repo_open(struct cli *cli, unsigned rights, const char *what,
     unsigned flags, struct cli_repo *ret);
 void cli_repo_close(struct cli_repo *r);
+
+/*
+ * Warn when what this machine remembers of the repository is no longer there;
+ * remember what was seen of it.  Failures are logged only.  (cli_seen.c)
+ */
+void cli_seen_compare(struct cli *cli, struct store *st);
+void cli_seen_remember(struct cli *cli, struct store *st);
 
 /* The URL, or NULL after printing that there is none. */
 const char *cli_repo_url(struct cli *cli);

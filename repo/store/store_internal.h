@@ -300,6 +300,11 @@ int store_grant_stands(struct store *st, const uint8_t slot[STORE_SLOT_LEN],
 int store_snapshot_load(struct store *st, const char *key,
     struct store_snapshot **ret_sn, uint8_t *hash, struct err *err);
 
+/* Note that this was read or committed (store_seen.c). */
+void store_seen_note(struct store *st, const uint8_t slot[STORE_SLOT_LEN],
+    const uint8_t volume_hash[32], uint64_t counter, const char *session);
+void store_seen_free(struct store *st);
+
 /* Return 1 when a believed note is there under note_key, 0 when not, -1. */
 int store_snapshot_noted(struct store *st, const char *note_key,
     struct err *err);
@@ -359,7 +364,8 @@ struct store {
 	struct buf config;         /* the object that counted when it was opened */
 	struct store_own *own;     /* secret memory */
 	const struct crypto_idkey *idkey; /* of the family in use; borrowed */
-	pthread_mutex_t keys_lock; /* the five below; nothing leaves them */
+	pthread_mutex_t keys_lock; /* the six below; nothing leaves them */
+	struct store_seen_list *seen;
 	struct store_epoch *epochs; /* newest first */
 	struct store_family *families;
 	struct store_order *orders;

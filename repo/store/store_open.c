@@ -141,6 +141,7 @@ void store_close(struct store *st)
 	store_packtab_free(st->packs);
 	store_slots_free(st);
 	store_orders_free(st);
+	store_seen_free(st);
 	store_epochs_free(st);
 	store_configs_free(st);
 	crypto_secret_free(st->own);

@@ -546,7 +546,11 @@ static int put_snapshot(struct store_session *s, const struct store_commit *c,
 	if (r > 0)
 		return err_set(err, ERR_CONFLICT, "%s: this run was silent for "
 		    "too long and has been revoked", s->object);
-	return r == 0 ? session_stood(s, err) : err_wrap(err, "%s", key);
+	if (r != 0)
+		return err_wrap(err, "%s", key);
+	store_seen_note(s->st, s->st->info.slot, s->volume_hash, s->counter,
+	    s->name);
+	return session_stood(s, err);
 }
 
 int store_session_commit(struct store_session *s, const struct store_commit *c,

@@ -245,6 +245,8 @@ int store_snapshot_load(struct store *st, const char *key,
 	if (hash != NULL)
 		crypto_sha256(hash, obj, len);
 	store_index_stale(st);
+	store_seen_note(st, sn->slot, sn->volume_hash, sn->counter,
+	    sn->session);
 	*ret_sn = STEAL_PTR(sn);
 	return 0;
 }
