@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "repo/base/log.h"
-#include "tests/unit/store_actors.h"
+#include "tests/unit/store_lookers.h"
 #include "tests/unit/store_quiet.h"
 
 #define RUNS_DEFAULT 250
@@ -85,28 +85,24 @@ static void add_collector(struct chaos *c)
 	sched_add(&c->w.s, "C", run_collector, t, chaos_skew(c));
 }
 
-static void add_forgetter(struct chaos *c)
-{
-	struct task *t = chaos_task(c);
-
-	t->rounds = 1 + draw(3);
-	sched_add(&c->w.s, "F", run_forgetter, t, chaos_skew(c));
-}
-
 static void add_other(struct chaos *c)
 {
-	unsigned which = draw(4);
-	struct task *t;
+	static const struct {
+		const char *name;
+		void (*run)(struct actor *a);
+	} others[] = {
+		{ "F", run_forgetter }, { "F", run_forgetter },
+		{ "F", run_forgetter }, { "M", run_merger },
+		{ "M", run_merger }, { "R", run_reader },
+		{ "K", run_checker }, { "P", run_repairer },
+	};
+	unsigned which = draw(8);
+	struct task *t = chaos_task(c);
 
-	if (which >= 2) {
-		add_forgetter(c);
-		return;
-	}
-	t = chaos_task(c);
 	t->rounds = draw(3);
 	t->force = draw(2) == 0;
-	sched_add(&c->w.s, which == 0 ? "M" : "R", which == 0 ? run_merger :
-	    run_reader, t, chaos_skew(c));
+	sched_add(&c->w.s, others[which].name, others[which].run, t,
+	    chaos_skew(c));
 }
 
 /* Tell actors of one kind apart in the trace. */
@@ -216,8 +212,10 @@ static void chaos_begin(struct chaos *c, uint64_t seed)
 		run_out(&c->w.s.a[c->w.s.n - 1]);
 	}
 	if (draw(3) != 0) {
-		add_forgetter(c);
-		run_out(&c->w.s.a[c->w.s.n - 1]);
+		struct task *t = chaos_task(c);
+
+		t->rounds = 1 + draw(3);
+		run_out(sched_add(&c->w.s, "F", run_forgetter, t, 0));
 		world_jump(&c->w, draw(2) * 31 * SIM_MIN);
 	}
 	for (n = 1 + draw(3); n > 0; n--)

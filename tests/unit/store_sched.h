@@ -52,8 +52,9 @@ struct sched {
 	void (*changed)(void *ctx, const char *op, const char *key);
 	void *ctx;
 	bool slow_lists;      /* listings take several steps and any order */
-	unsigned lose;        /* one in so many commits is lost so; 0: none */
-	unsigned lost;        /* how the next one is, if not LOST_NOT */
+	unsigned lose;        /* one in so many commits is lost; other puts: an */
+	                      /* eighth of that; 0: none */
+	unsigned lost;        /* how the next commit is, if not LOST_NOT */
 	struct late_put late[4];
 	unsigned nlate;
 };

@@ -5,7 +5,7 @@
 
 /*
  * The backend that an actor sees: each call is a step.  Where the world says
- * so, listings take several steps and come in any order, commits lose their
+ * so, listings take several steps and come in any order, puts lose their
  * answers, and what was sent may arrive minutes later, or twice.
  */
 
@@ -76,13 +76,15 @@ static inline int step_put(struct backend *be, const char *key, const void *data
 {
 	struct sched *s = ((struct stepped *)be)->a->s;
 	bool commit = strncmp(key, "snapshots/", 10) == 0;
-	unsigned how = !commit ? 0 : s->lost != 0 ? s->lost :
-	    s->lose != 0 && draw(s->lose) == 0 ? 1 + draw(3) : 0;
+	unsigned rare = commit ? s->lose : 8 * s->lose;
+	unsigned how = commit && s->lost != LOST_NOT ? s->lost :
+	    rare != 0 && draw(rare) == 0 ? 1 + draw(3) : LOST_NOT;
 	int r;
 
 	if (step_in(be, "put", key, err) != 0)
 		return -1;
-	s->lost = commit ? 0 : s->lost;
+	if (commit)
+		s->lost = LOST_NOT;
 	if (how >= LOST_LATE)
 		late_add(s, key, data, len);
 	if (how == LOST_LATE) {
