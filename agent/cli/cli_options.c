@@ -101,15 +101,15 @@ static const struct cli_option filter_options[] = {
 static const struct cli_option policy_options[] = {
 	{ "keep-last", 0, "N", "Keep the newest N, or 'all'", CLI_TEXT,
 	    AT(policy.last) },
-	{ "keep-hourly", 0, "N", "Keep the newest of each of N hours that have "
-	    "one, or of all", CLI_TEXT, AT(policy.hourly) },
-	{ "keep-daily", 0, "N", "The same by days", CLI_TEXT,
-	    AT(policy.daily) },
-	{ "keep-weekly", 0, "N", "The same by weeks, which begin on Monday",
-	    CLI_TEXT, AT(policy.weekly) },
-	{ "keep-monthly", 0, "N", "The same by months", CLI_TEXT,
+	{ "keep-hourly", 0, "N", "Keep the newest of each of the last N hours "
+	    "that have one, or of 'all'", CLI_TEXT, AT(policy.hourly) },
+	{ "keep-daily", 0, "N", "Keep the newest of each of the last N days "
+	    "that have one, or of 'all'", CLI_TEXT, AT(policy.daily) },
+	{ "keep-weekly", 0, "N", "The same for weeks, from Monday on", CLI_TEXT,
+	    AT(policy.weekly) },
+	{ "keep-monthly", 0, "N", "The same for months", CLI_TEXT,
 	    AT(policy.monthly) },
-	{ "keep-yearly", 0, "N", "The same by years", CLI_TEXT,
+	{ "keep-yearly", 0, "N", "The same for years", CLI_TEXT,
 	    AT(policy.yearly) },
 	{ "keep-within", 0, "SPAN", "Keep all that are no more than so much "
 	    "older than the newest: 1y6m, 2w, 30d, 36h", CLI_TEXT,

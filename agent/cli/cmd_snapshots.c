@@ -148,7 +148,7 @@ static void print_sum(struct cli *cli, const struct engine_sizes *s,
 	    checkpoints > 0 ? ", and of checkpoints " : "",
 	    checkpoints > 0 ? cli_size_text(b, sizeof(b),
 	        (double)checkpoints) : "");
-	printf("stored   %s, of which no snapshot needs %s\n",
+	printf("stored   %s in all objects; %s of blobs that no snapshot needs\n",
 	    cli_size_text(b, sizeof(b), (double)u->bytes),
 	    cli_size_text(c, sizeof(c), (double)unneeded));
 }
