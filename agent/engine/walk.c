@@ -92,8 +92,8 @@ static int take(struct walk *w, struct dir *dir, int fd, const char *s,
 static int list_all(struct walk *w, struct dir *dir, int fd, struct names *names,
     struct err *err)
 {
-	/* The descriptor may have been read before: begin at its start. */
-	if (lseek(fd, 0, SEEK_SET) < 0)
+	/* The root's descriptor may have been read before: begin at its start. */
+	if (dir->parent == NULL && lseek(fd, 0, SEEK_SET) < 0)
 		return err_sys(err, errno, "cannot list");
 	for (;;) {
 		long n = syscall(SYS_getdents64, fd, w->dents, sizeof(w->dents));
@@ -194,15 +194,17 @@ static int emit(struct walk *w, struct dir *dir, struct names *names,
 static int list(struct walk *w, struct dir *dir, int fd, const struct select *sel,
     struct names *names, struct err *err)
 {
-	struct stat st;
+	if (w->opt->one_file_system) {
+		struct stat st;
 
-	if (fstat(fd, &st) < 0)
-		return err_sys(err, errno, "cannot look at");
-	if (dir->parent == NULL)
-		w->root_dev = st.st_dev;
-	/* Another file system: its mount point is kept, empty. */
-	else if (w->opt->one_file_system && st.st_dev != w->root_dev)
-		return 0;
+		if (fstat(fd, &st) < 0)
+			return err_sys(err, errno, "cannot look at");
+		if (dir->parent == NULL)
+			w->root_dev = st.st_dev;
+		/* Another file system: its mount point is kept, empty. */
+		else if (st.st_dev != w->root_dev)
+			return 0;
+	}
 	if (sel != NULL && sel->n > 0)
 		return list_selected(w, dir, fd, sel, names, err);
 	if (w->opt->exclude_caches && is_cache(fd))
