@@ -31,8 +31,7 @@ static const struct cli_option options[] = {
 static bool among_latest(const struct cli_snapshots *l, size_t i, unsigned n)
 {
 	for (size_t k = i + 1; k < l->n && n > 0; k++)
-		n -= memcmp(l->v[k]->volume_hash, l->v[i]->volume_hash, 32) ==
-		    0;
+		n -= memcmp(l->v[k]->volume_id, l->v[i]->volume_id, 32) == 0;
 	return n > 0;
 }
 

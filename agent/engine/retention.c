@@ -394,7 +394,7 @@ static int group_cmp(const struct engine_policy *p,
 	int c = memcmp(a->slot, b->slot, sizeof(a->slot));
 
 	if (c == 0)
-		c = memcmp(a->volume_hash, b->volume_hash, 32);
+		c = memcmp(a->volume_id, b->volume_id, 32);
 	if (c == 0 && (p->group_by & ENGINE_BY_HOST))
 		c = strcmp(a->host, b->host);
 	if (c == 0 && (p->group_by & ENGINE_BY_TAGS))

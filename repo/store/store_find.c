@@ -244,8 +244,8 @@ static int find_latest(struct finder *f, struct store_snapshot **ret,
 	struct buf volumes = BUF_INIT;
 	struct store_snapshot *best = NULL;
 	size_t nvolumes = 0;
-	/* Volumes seen, by the 16 hex that names begin with. */
-	struct buf seen = BUF_INIT;
+	/* Volumes seen, by the 16 hex that names begin with, and by id. */
+	struct buf seen = BUF_INIT, ids = BUF_INIT;
 	int r = 0;
 
 	for (size_t i = f->n; i > 0 && r >= 0; i--) {
@@ -261,6 +261,14 @@ static int find_latest(struct finder *f, struct store_snapshot **ret,
 		if (r != 0)
 			continue;
 		buf_add(&seen, name, 16);
+		/* A new family secret gives a volume's names another beginning. */
+		for (size_t j = 0; j < ids.len && !known; j += 32)
+			known = memcmp(ids.p + j, sn->volume_id, 32) == 0;
+		if (known) {
+			store_snapshot_free(sn);
+			continue;
+		}
+		buf_add(&ids, sn->volume_id, 32);
 		if (nvolumes++ < LISTED_MAX)
 			tell_volume(&volumes, sn);
 		if (best == NULL)
@@ -270,6 +278,8 @@ static int find_latest(struct finder *f, struct store_snapshot **ret,
 	}
 	if (r >= 0)
 		r = buf_check(&seen, "volumes", err);
+	if (r >= 0)
+		r = buf_check(&ids, "volumes", err);
 	if (r == 0 && nvolumes == 0)
 		r = err_set(err, ERR_NOTFOUND, "there is no snapshot yet");
 	if (r == 0 && nvolumes > 1)
@@ -278,6 +288,7 @@ static int find_latest(struct finder *f, struct store_snapshot **ret,
 		    (int)volumes.len, (const char *)volumes.p);
 	buf_release(&volumes);
 	buf_release(&seen);
+	buf_release(&ids);
 	if (r != 0) {
 		store_snapshot_free(best);
 	} else {

@@ -249,7 +249,7 @@ int store_forget_expire(struct store *st, int64_t keep_ns,
 /* --- what later snapshots and the end of sessions leave behind -----------------------*/
 
 struct forget_checkpoint {
-	uint8_t slot[STORE_SLOT_LEN], volume_hash[32];
+	uint8_t slot[STORE_SLOT_LEN], volume_id[32];
 	char session[STORE_SESSION_MAX];
 	bool superseded;
 };
@@ -275,7 +275,7 @@ static int forget_remember(struct forget_chains *c,
 	}
 	p = &c->v[c->n++];
 	memcpy(p->slot, sn->slot, sizeof(p->slot));
-	memcpy(p->volume_hash, sn->volume_hash, sizeof(p->volume_hash));
+	memcpy(p->volume_id, sn->volume_id, sizeof(p->volume_id));
 	memcpy(p->session, sn->session, sizeof(p->session));
 	p->superseded = false;
 	return 0;
@@ -301,7 +301,7 @@ static int forget_chain(void *ctx, struct store_snapshot **sn, struct err *err)
 		struct forget_checkpoint *p = &c->v[i];
 
 		if (memcmp(p->slot, s->slot, sizeof(p->slot)) == 0 &&
-		    memcmp(p->volume_hash, s->volume_hash, 32) == 0 &&
+		    memcmp(p->volume_id, s->volume_id, 32) == 0 &&
 		    forget_start(p->session) < forget_start(s->session))
 			p->superseded = true;
 	}

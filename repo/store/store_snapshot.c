@@ -124,12 +124,27 @@ static int take_s2(struct store_snapshot *sn, const struct fmt_s2 *s,
 	return take_origin(sn, s, err);
 }
 
+static int take_volume_id(struct store_snapshot *sn, struct err *err)
+{
+	struct buf b = BUF_INIT;
+	int r;
+
+	buf_add(&b, sn->domain, strlen(sn->domain) + 1);
+	buf_str(&b, sn->volume);
+	r = buf_check(&b, "a snapshot", err);
+	if (r == 0)
+		crypto_sha256(sn->volume_id, b.p, b.len);
+	buf_release(&b);
+	return r;
+}
+
 /* What stands in for the sealed part when it may not be read. */
 static int take_no_s2(struct store_snapshot *sn, struct err *err)
 {
 	struct fmt_s2 none = { .files = 0 };
 
 	sn->sealed = true;
+	memcpy(sn->volume_id, sn->volume_hash, sizeof(sn->volume_id));
 	return take_s2(sn, &none, err);
 }
 
@@ -151,6 +166,8 @@ static int snapshot_open(const char *key, const struct store_epoch *ep,
 		    &s2, err);
 		if (r == 0)
 			r = take_s2(sn, &s2, err);
+		if (r == 0)
+			r = take_volume_id(sn, err);
 	}
 	buf_release(&plain);
 	return r;

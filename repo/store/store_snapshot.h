@@ -42,6 +42,11 @@ struct store_snapshot {
 	unsigned flags;              /* enum store_snapshot_flag */
 	enum store_content content;
 	uint8_t volume_hash[32];
+	/*
+	 * The same for all snapshots of a volume in a domain, also from before
+	 * a new family secret, which changes the hash.  (When sealed: the hash.)
+	 */
+	uint8_t volume_id[32];
 	char *domain;
 	int64_t start_ns, end_ns;
 	int64_t stored_ns;           /* when the store saw it change, by its own

@@ -393,7 +393,7 @@ static void a_slot_never_displaces_another_and_groups_are_refined(void **state)
 	    "2026-10-03T12:00", "2026-10-04T12:00"));
 	w.policy.last = 1;
 	w.sn[0].slot[7] = 1;
-	w.sn[1].volume_hash[31] = 1;
+	w.sn[1].volume_id[31] = 1;
 	expect(&w, "++-+");
 	assert_int_equal(w.v[0].group, 0);
 	assert_int_equal(w.v[1].group, 1);
