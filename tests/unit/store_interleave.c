@@ -33,7 +33,7 @@ static struct actor *stage_add(struct stage *s, const char *name,
 }
 
 /* A writer of volume "a" that wants these chunks (one bit each). */
-static struct actor *writer(struct stage *s, const char *name, unsigned chunks,
+static struct actor *writer(struct stage *s, const char *name, uint64_t chunks,
     const char *parent)
 {
 	struct task t = { .volume = "a", .chunks = chunks, .parent = parent };
@@ -522,9 +522,9 @@ static void r10_a_commit_that_comes_twice_stays_forgotten(void **state)
 
 /* --- the index --------------------------------------------------------------------*/
 
-static struct actor *merger(struct stage *s, const char *name)
+static struct actor *merger(struct stage *s, const char *name, bool force)
 {
-	struct task t = { .force = true };
+	struct task t = { .force = force };
 
 	return stage_add(s, name, run_merger, &t);
 }
@@ -532,16 +532,20 @@ static struct actor *merger(struct stage *s, const char *name)
 static void who_loses_the_manifest_removes_nothing(void **state)
 {
 	struct stage *s = stage_new();
-	struct actor *m;
+	struct actor *m1, *m2;
 
 	(void)state;
 	succeeds(s, writer(s, "W1", 1, "none"));
 	succeeds(s, writer(s, "W2", 2, "none"));
-	m = merger(s, "M1");
-	assert_true(run_until(m, "put", "index/manifest/"));
+	m2 = merger(s, "M2", true);
+	assert_true(run_until(m2, "put", "index/manifest/"));
+	/* What comes now is known to M1 alone, and M2 is faster. */
 	succeeds(s, writer(s, "W3", 4, "none"));
-	succeeds(s, merger(s, "M2"));
-	run_out(m);
+	m1 = merger(s, "M1", true);
+	assert_true(run_until(m1, "put", "index/manifest/"));
+	succeeds(s, m2);
+	run_out(m1);
+	world_look(&s->w);
 	world_judge(&s->w, "M1", 1);
 	stage_end(s);
 }
@@ -553,14 +557,18 @@ static void an_old_manifest_removes_nothing(void **state)
 	struct actor *m;
 
 	(void)state;
-	succeeds(s, writer(s, "W1", 1, "none"));
-	succeeds(s, writer(s, "W2", 2, "none"));
-	m = merger(s, "M1");
+	for (unsigned i = 0; i < 4; i++)
+		succeeds(s, writer(s, "W", 1u << i, "none"));
+	/* A large segment, which merges by size leave alone. */
+	succeeds(s, writer(s, "W", UINT64_MAX, "none"));
+	m = merger(s, "M1", true);
 	assert_true(run_until(m, "put", "index/manifest/"));
-	for (unsigned i = 0; i < 3; i++) {
-		succeeds(s, writer(s, "W", 4u << i, "none"));
-		succeeds(s, merger(s, "M2"));
-	}
+	succeeds(s, merger(s, "M2", false));
+	for (unsigned i = 4; i < 8; i++)
+		succeeds(s, writer(s, "W", 1u << i, "none"));
+	succeeds(s, merger(s, "M3", false));
+	assert_false(quiet_there(&s->w, "index/manifest/0000000000000001"));
+	assert_true(quiet_there(&s->w, "index/manifest/0000000000000002"));
 	run_out(m);
 	world_look(&s->w);
 	world_judge(&s->w, "M1", 1);
@@ -582,7 +590,7 @@ static void a_reader_sees_all_while_the_index_is_merged(void **state)
 		run_until(r, "list", before[at]);
 		if (!r->done)
 			sched_step(r);
-		succeeds(s, merger(s, "M"));
+		succeeds(s, merger(s, "M", true));
 		succeeds(s, r);
 		stage_end(s);
 	}

@@ -29,6 +29,7 @@ struct chaos {
 	unsigned rank[ACTORS];      /* PRIORITIES: the highest that can goes on */
 	bool jumps, skewed;
 	unsigned kills;
+	unsigned chunks;            /* so many are there: the fewer, the more is shared */
 };
 
 static uint64_t of_env(const char *name, uint64_t otherwise)
@@ -62,9 +63,7 @@ static void add_writer(struct chaos *c)
 
 	t->volume = volume[draw(3)];
 	t->parent = draw(4) == 0 ? "none" : NULL;
-	t->chunks = 1 + draw((1 << CHUNKS) - 1);
-	if (draw(2) == 0)
-		t->chunks &= 0x1f; /* so that much is shared */
+	t->chunks = draw(1 << c->chunks);
 	if (t->chunks == 0)
 		t->chunks = 1;
 	t->rounds = 1 + draw(3);
@@ -203,6 +202,7 @@ static void chaos_begin(struct chaos *c, uint64_t seed)
 	c->current = 0;
 	c->jumps = draw(3) != 0;
 	c->skewed = draw(4) == 0;
+	c->chunks = draw(2) == 0 ? 10 : 1 + draw(4);
 	c->kills = draw(2) == 0 ? draw(3) : 0;
 	c->w.s.slow_lists = draw(2) == 0;
 	c->w.s.lose = draw(2) == 0 ? 2 + draw(3) : 0;

@@ -25,17 +25,20 @@ static inline bool quiet_there(struct world *w, const char *key)
 }
 
 /* What was reported as committed is there, or was forgotten. */
-static inline void quiet_commits(struct world *w, const uint8_t *slot)
+static inline void quiet_commits(struct world *w, struct store *st)
 {
 	for (unsigned i = 0; i < w->ndone; i++) {
+		enum store_snapshot_state state = STORE_SNAP_NONE;
+		struct err err = ERR_INIT;
 		char key[FMT_KEY_MAX];
 		bool noted = false;
 
 		for (unsigned n = 0; n < w->nnoted; n++)
 			noted |= strcmp(w->noted[n], w->done[i]) == 0;
-		fmt_key_snapshot(key, slot, w->done[i]);
-		if (!noted && !quiet_there(w, key))
-			world_break(w, key, "was committed and is gone");
+		fmt_key_snapshot(key, st->info.slot, w->done[i]);
+		if (!noted && (store_snapshot_look(st, key, &state, &err) != 0 ||
+		        state != STORE_SNAP_REAL))
+			world_break(w, key, "was committed and is none");
 	}
 }
 
@@ -220,7 +223,7 @@ static inline void world_quiet(struct world *w, bool notes_go)
 
 	world_jump(w, 10 * SIM_MIN);
 	st = world_aside(w);
-	quiet_commits(w, st->info.slot);
+	quiet_commits(w, st);
 	world_jump(w, 360 * SIM_MIN);
 	if (quiet_collect(w, st) != 0)
 		goto end;

@@ -18,7 +18,7 @@ static struct {
 	pthread_mutex_t lock;
 	int64_t ns;           /* since 1970: the store's clock */
 	uint64_t rand;
-} sim = { PTHREAD_MUTEX_INITIALIZER, INT64_C(1800000000) * 1000000000, 1 };
+} sim = { PTHREAD_MUTEX_INITIALIZER, 0, 1 };
 
 #define SIM_MS INT64_C(1000000)
 #define SIM_S (1000 * SIM_MS)
@@ -27,6 +27,15 @@ static struct {
 
 /* What this thread's clock of the day is wrong by. */
 static _Thread_local int64_t sim_skew_ns;
+
+/* Begin anew, always at the same moment. */
+static void sim_reset(uint64_t seed)
+{
+	pthread_mutex_lock(&sim.lock);
+	sim.ns = INT64_C(1800000000) * SIM_S;
+	sim.rand = seed * 0xd1342543de82ef95u + 1;
+	pthread_mutex_unlock(&sim.lock);
+}
 
 static void sim_pass(int64_t ns)
 {

@@ -12,7 +12,7 @@
  * after each change: what is live must be whole, at every moment.
  */
 
-#define CHUNKS 10
+#define CHUNKS 64
 #define CHUNK_LEN 3000
 #define WORLD_PACK (256u << 10)
 
@@ -200,10 +200,9 @@ static inline void world_init(struct world *w, uint64_t seed)
 	struct store *st;
 
 	memset(w, 0, sizeof(*w));
+	sim_reset(0);
 	world_seed();
-	pthread_mutex_lock(&sim.lock);
-	sim.rand = seed * 0xd1342543de82ef95u + 1;
-	pthread_mutex_unlock(&sim.lock);
+	sim_reset(seed);
 	mem = backend_mem_new(&err);
 	assert_non_null(mem);
 	ok(backend_list(world_seed(), "", world_copy, mem, &err));

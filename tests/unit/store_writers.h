@@ -10,7 +10,7 @@
 struct task {
 	struct world *w;
 	const char *volume, *parent;  /* of a writer; parent NULL: "auto" */
-	unsigned chunks;              /* those that it wants: one bit each */
+	uint64_t chunks;              /* those that it wants: one bit each */
 	unsigned rounds;              /* how often; 0: once */
 	bool checkpoints;             /* all but the last round */
 	bool gives_up;                /* aborts instead of committing */
