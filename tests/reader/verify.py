@@ -52,7 +52,7 @@ class Verifier:
         kind, _ = objects.header(key, data)
         check = {
             1: self._of_a(objects.config), 2: self._of_a(objects.cert),
-            3: self._wrap, 4: self._of_a(objects.end), 5: self._grant,
+            3: self._wrap, 4: self._end, 5: self._grant,
             6: self._pack, 7: self._segment, 8: self._of_a(objects.manifest),
             9: None, 10: self._of_a(objects.revocation),
             11: self._of_a(objects.note), 12: self._session,
@@ -73,13 +73,22 @@ class Verifier:
             raise Damage(f"{key}: a wrap has no epoch")
         objects.wrap(key, data)
 
+    @staticmethod
+    def _end(key, data):
+        if ciphers.sha256(data).hex() != key[-64:]:
+            raise Damage(f"{key}: another hash than its name")
+        objects.end(key, data)
+
     def _grant(self, key, data):
         n = int(key.split("/")[1], 16)
         by = objects.header(key, data)[1]
         if by not in (n - 1, n):
             raise Damage(f"{key}: signed in epoch {by}")
-        if data[16:24].hex() != key.split("/")[2]:
+        if data[16:24].hex() != key.split("/")[3]:
             raise Damage(f"{key}: for another slot")
+        if n in self.repo.epochs and key.split("/")[2] != ciphers.sha256(
+                self.repo.epochs[n].a)[:8].hex():
+            raise Damage(f"{key}: of an attempt that no config names")
         self.repo.signed_by_a(key, data)
 
     def _session(self, key, data):
