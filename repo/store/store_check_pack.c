@@ -278,11 +278,12 @@ static int look_missing(struct job *j, const struct look *l, struct err *err)
 		return 0;
 	if (store_check_deletes(c, err) != 0)
 		return -1;
+	if (!c->deletes)
+		l->p->flags |= CHECK_BROKEN; /* it is listed, or stays so */
 	if (c->deletes || store_bad_pack(c->bad, l->p->name)) {
 		store_check_suspect(c, l->o.key, NULL);
 		return 0;
 	}
-	l->p->flags |= CHECK_BROKEN;
 	for (uint32_t i = 0; i < l->p->nrefs; i++)
 		if (c->refs[l->p->first_ref + i].count > most)
 			most = c->refs[l->p->first_ref + i].count;

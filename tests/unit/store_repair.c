@@ -388,6 +388,10 @@ static void a_missing_pack_is_listed(void **state)
 	res = repair(w.mem, false, false, w.id[1][0], &told);
 	assert_int_equal(told.damage, 1);
 	assert_int_equal(res.listed, 2);
+	/* Listed, it stays so. */
+	res = repair(w.mem, false, false, w.id[1][0], &told);
+	assert_int_equal(told.damage, 0);
+	assert_int_equal(res.listed, 2);
 	expect_sound(w.mem);
 	st = reopen(w.mem);
 	s = begin(st);
