@@ -105,12 +105,12 @@ static const struct cli_option policy_options[] = {
 	    "that have one, or of 'all'", CLI_TEXT, AT(policy.hourly) },
 	{ "keep-daily", 0, "N", "Keep the newest of each of the last N days "
 	    "that have one, or of 'all'", CLI_TEXT, AT(policy.daily) },
-	{ "keep-weekly", 0, "N", "The same for weeks, from Monday on", CLI_TEXT,
-	    AT(policy.weekly) },
-	{ "keep-monthly", 0, "N", "The same for months", CLI_TEXT,
-	    AT(policy.monthly) },
-	{ "keep-yearly", 0, "N", "The same for years", CLI_TEXT,
-	    AT(policy.yearly) },
+	{ "keep-weekly", 0, "N", "Keep the newest of each of the last N weeks, "
+	    "which begin on Monday", CLI_TEXT, AT(policy.weekly) },
+	{ "keep-monthly", 0, "N", "Keep the newest of each of the last N "
+	    "months", CLI_TEXT, AT(policy.monthly) },
+	{ "keep-yearly", 0, "N", "Keep the newest of each of the last N years",
+	    CLI_TEXT, AT(policy.yearly) },
 	{ "keep-within", 0, "SPAN", "Keep all that are no more than so much "
 	    "older than the newest: 1y6m, 2w, 30d, 36h", CLI_TEXT,
 	    AT(policy.within) },

@@ -158,12 +158,17 @@ void engine_sizes_release(struct engine_sizes *s)
 	*s = (struct engine_sizes){ 0 };
 }
 
-const struct engine_size *engine_sizes_find(const struct engine_sizes *s,
+const struct engine_size *engine_sizes_find(struct engine_sizes *s,
     const struct store_snapshot *sn)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (strcmp(s->v[i].session, sn->session) == 0 &&
-		    memcmp(s->v[i].slot, sn->slot, STORE_SLOT_LEN) == 0)
-			return &s->v[i];
+	for (size_t k = 0; k < s->n; k++) {
+		size_t i = (s->next + k) % s->n;
+
+		if (strcmp(s->v[i].session, sn->session) != 0 ||
+		    memcmp(s->v[i].slot, sn->slot, STORE_SLOT_LEN) != 0)
+			continue;
+		s->next = i + 1;
+		return &s->v[i];
+	}
 	return NULL;
 }
