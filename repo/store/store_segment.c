@@ -414,6 +414,35 @@ static int entry_decode(struct store_segment *sg, const uint8_t *raw,
 	return 0;
 }
 
+/* Not 0 when one of the four 16-bit parts of x is 0. */
+static uint64_t has_zero16(uint64_t x)
+{
+	return (x - 0x0001000100010001u) & ~x & 0x8000800080008000u;
+}
+
+/*
+ * The first place in [i, hi) that holds `want`, or hi.  Where many segments
+ * have to be asked this is most of what a look-up takes, so 16 are compared
+ * at once.
+ */
+static uint32_t filter_find(const uint16_t *f, uint32_t i, uint32_t hi,
+    uint16_t want)
+{
+	const uint64_t all = want * 0x0001000100010001u;
+
+	for (; hi - i >= 16; i += 16) {
+		uint64_t x[4];
+
+		memcpy(x, f + i, sizeof(x));
+		if ((has_zero16(x[0] ^ all) | has_zero16(x[1] ^ all) |
+		        has_zero16(x[2] ^ all) | has_zero16(x[3] ^ all)) != 0)
+			break;
+	}
+	while (i < hi && f[i] != want)
+		i++;
+	return i;
+}
+
 /* With the filter: read only entries whose fingerprint is the id's. */
 static int next_filtered(struct store *st, struct store_segment *sg,
     const uint8_t *id, uint32_t *lo, uint32_t hi, struct fmt_index_entry *ret,
@@ -422,11 +451,10 @@ static int next_filtered(struct store *st, struct store_segment *sg,
 	uint16_t want = fmt_filter(id);
 	uint8_t raw[FMT_ENTRY_LEN];
 
-	for (uint32_t i = *lo; i < hi; i++) {
+	for (uint32_t i = filter_find(sg->filters, *lo, hi, want); i < hi;
+	    i = filter_find(sg->filters, i + 1, hi, want)) {
 		struct fmt_record_at at;
 
-		if (sg->filters[i] != want)
-			continue;
 		at = fmt_record_at(&sg->lay, FMT_SEC_E, i);
 		if (store_segment_read(st, sg, at.block, at.offset,
 		        sizeof(raw), raw, err) != 0)
