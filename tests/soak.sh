@@ -1,6 +1,6 @@
 #!/bin/bash
-# Hours of what `make check` does for seconds: killed backups (ROUNDS 10000 in
-# all), each fuzz program (FUZZ_SECONDS 600), calls that fail one by one, trees
+# Hours of what `make check` does for seconds: writers, collectors and others side
+# by side and killed (ROUNDS 10000 in all), each fuzz program (FUZZ_SECONDS 600), calls that fail one by one, trees
 # and changes from ever other seeds.  SOAK_MINUTES bounds the whole; O is where
 # make built.  Each part runs by the ordinary runner, with its log.
 set -u
@@ -39,11 +39,13 @@ while [ "$(left)" -gt 0 ] && { [ $done -lt "$rounds" ] || [ -n "${SOAK_MINUTES:-
 	seed=$((seed + 1))
 	if [ $done -lt "$rounds" ]; then
 		part 10 scripts/crash.sh ROUNDS=250 SEED=$seed
-		done=$((done + 250))
+		part 10 scripts/chaos.py ROUNDS=1000 SEED=$seed
+		done=$((done + 1000))
 	fi
+	part 20 scripts/power.py SEED=$seed CHANCES=12
 	part 10 scripts/merge.sh FIRST_SEED=$((seed * 10)) ROUNDS=6
 	part 10 scripts/filesystems.sh SEED=$seed ENTRIES=8000
 	part 10 scripts/backup_changing.py SEED=$seed
 done
-echo "$done rounds of crashes; $([ $failed = 0 ] && echo no failure || echo FAILED)"
+echo "$done rounds of chaos; $([ $failed = 0 ] && echo no failure || echo FAILED)"
 exit $failed

@@ -46,6 +46,9 @@ def fail(text):
 def wherry(*args, repo=REPO, record=False, secret=("-k", KEY), codes=(0,)):
     """Run a verb; its output.  Raises Unwell for another exit code."""
     env = dict(os.environ)
+    # What a machine saw in one state is no reason to warn in another.
+    env["XDG_CACHE_HOME"] = os.path.abspath("cache")
+    shutil.rmtree("cache", ignore_errors=True)
     if record:
         env.update(LD_PRELOAD=os.path.join(HERE, "record.so"), RECORD_LOG=LOG,
                    RECORD_DATA=DATA, RECORD_AT=REPO)
@@ -55,7 +58,7 @@ def wherry(*args, repo=REPO, record=False, secret=("-k", KEY), codes=(0,)):
                        stdin=subprocess.DEVNULL)
     if p.returncode not in codes:
         raise Unwell("%s: exit %d: %s" % (
-            args[0], p.returncode, p.stderr.decode(errors="replace")[:600]))
+            args[0], p.returncode, p.stderr.decode(errors="replace")[-900:]))
     return p.stdout.decode()
 
 
@@ -335,12 +338,6 @@ def change(rng, round_no):
         f.write(rng.randbytes(1300000))
 
 
-def have(verb):
-    p = subprocess.run([WHERRY, verb, "--help"], capture_output=True,
-                       stdin=subprocess.DEVNULL, timeout=30)
-    return p.returncode == 0
-
-
 def saved(rng, number):
     change(rng, number)
     out = wherry("backup", "--json", "source", record=True)
@@ -354,16 +351,15 @@ def live():
     """Backups, and what takes them away again."""
     rng = random.Random(SEED)
     ids = [saved(rng, i) for i in range(BACKUPS)]
-    if have("forget"):
-        note("forgetting " + ids[0])
-        wherry("forget", "--id", ids[0], "--min-age", "0", record=True)
-        note("forgotten " + ids[0])
-    if have("gc"):
-        wherry("gc", record=True)
-        wherry("gc", record=True)
-    if have("upkeep"):
-        wherry("upkeep", record=True)
+    note("forgetting " + ids[0])
+    wherry("forget", "--id", ids[0], record=True)
+    note("forgotten " + ids[0])
+    wherry("gc", record=True)
+    wherry("upkeep", "--max-waste=1%", "--check-percent=100%", record=True)
     saved(rng, BACKUPS)
+    wherry("key", "rotate", record=True)
+    saved(rng, BACKUPS + 1)
+    wherry("repair", "--read-data", record=True)
 
 
 def main():
