@@ -184,7 +184,7 @@ static bool marked(struct store *st, const struct store_snapshot *sn)
 /* Print all; returns how many are not whole. */
 static size_t print_list(struct cli *cli, struct store *st,
     const struct opts *o, const struct cli_snapshots *list,
-    const struct engine_sizes *sizes)
+    struct engine_sizes *sizes)
 {
 	static const char *const heads[] = {
 		"ID", "TIME", "HOST", "VOLUME", "TAGS", "FILES", "SIZE",
