@@ -191,6 +191,37 @@ static void what_cannot_be_found_deletes_nothing(void **state)
 	backend_close(mem);
 }
 
+/* A pack of another size than the index says is not that pack. */
+static void a_pack_that_was_cut_holds_nothing(void **state)
+{
+	struct backend *mem = new_repository();
+	struct store_gc_options opt = gc_options();
+	struct err err = ERR_INIT;
+	struct store *st;
+	struct store_loc loc;
+	struct writer x;
+	uint8_t id[32], *obj;
+	char key[96];
+	size_t len;
+
+	(void)state;
+	writer_open(&x, mem, "b");
+	writer_put(&x, 0, 10);
+	memcpy(id, x.ids.p, 32);
+	writer_commit(&x, NULL);
+	st = reopen(mem);
+	ok(store_locate(st, id, &loc, &err));
+	store_pack_name(st, loc.pack, key, sizeof(key));
+	store_close(st);
+	ok(backend_get_all(mem, key, 8 << 20, &obj, &len, &err));
+	ok(backend_put_over(mem, key, obj, len - 65536, &err));
+	free(obj);
+	assert_int_equal(collect_with(mem, NULL, &opt, NULL, &err), -1);
+	assert_int_equal(err.class, ERR_CORRUPT);
+	assert_int_equal(count(mem, "gc/").n, 0);
+	backend_close(mem);
+}
+
 static void a_damaged_snapshot_is_not_a_forgotten_one(void **state)
 {
 	struct backend *mem = new_repository();
@@ -581,6 +612,7 @@ int main(void)
 		cmocka_unit_test(a_dry_run_puts_nothing),
 		cmocka_unit_test(large_lists_take_several_generations),
 		cmocka_unit_test(what_cannot_be_found_deletes_nothing),
+		cmocka_unit_test(a_pack_that_was_cut_holds_nothing),
 		cmocka_unit_test(a_damaged_snapshot_is_not_a_forgotten_one),
 		cmocka_unit_test(a_commit_while_the_index_is_read_is_whole),
 		cmocka_unit_test(an_open_session_is_waited_for),
