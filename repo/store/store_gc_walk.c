@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/log.h"
 #include "repo/base/mem.h"
@@ -71,9 +72,13 @@ static int unreadable(struct gc *g, const struct fmt_key *at,
 	}
 	*err = *why;
 	if (why->class == ERR_CORRUPT || why->class == ERR_NOTFOUND) {
+		char slot[FMT_HEX_SLOT];
+
 		err->class = ERR_CORRUPT;
+		hex_encode(slot, at->slot, sizeof(at->slot));
 		return err_wrap(err, "a snapshot cannot be read, so nothing is "
-		    "deleted; bring it back from a copy, or forget it (%.16s)",
+		    "deleted; bring it back from a copy, or let it go by "
+		    "'wherry forget --id %s/%.16s'", slot,
 		    strrchr(at->session, '-') + 1);
 	}
 	return -1;

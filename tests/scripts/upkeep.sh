@@ -90,5 +90,11 @@ run 13 upkeep --keep-last 1 --json
 json '[s for s, _ in ends] == ["forget", "merge", "gc", "check"]'
 json 'ends[0][1] == 13 and ends[1][1] == 0 and ends[3][1] == 13'
 [ -e "$snapshot" ] || fail "upkeep removed what it cannot read"
+# What has to be done is said so that it can be copied; then all is well.
+what=$(sed -n "s/.*'wherry forget --id \([0-9a-f/]*\)'.*/\1/p" err | head -n 1)
+run 0 forget --id "$what"
+run 0 upkeep --keep-last 1 --check-percent 100
+run 0 upkeep --keep-last 1 --check-percent 100
+run 0 check --read-data
 
 exit $failed
