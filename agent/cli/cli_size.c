@@ -185,6 +185,29 @@ const char *cli_count_text(char *dst, size_t cap, uint64_t n)
 	return dst;
 }
 
+int cli_time_parse(const char *s, int64_t *ret)
+{
+	struct tm tm = { .tm_isdst = -1 };
+	const char *end = strptime(s, "%Y-%m-%d", &tm);
+	time_t t;
+
+	if (end != NULL && *end == 'T')
+		end = strptime(end, "T%H:%M", &tm);
+	if (end != NULL && *end == ':')
+		end = strptime(end, ":%S", &tm);
+	if (end == NULL)
+		return -1;
+	if (*end == 'Z') {
+		tm.tm_isdst = 0;
+		t = timegm(&tm);
+		end++;
+	} else {
+		t = mktime(&tm);
+	}
+	*ret = t;
+	return *end == '\0' ? 0 : -1;
+}
+
 const char *cli_time_text(char *dst, size_t cap, int64_t t_ns)
 {
 	int64_t s = t_ns / 1000000000;

@@ -22,6 +22,11 @@ const char *cli_size_text(char *dst, size_t cap, double bytes);   /* 1.23 GiB */
 const char *cli_rate_text(char *dst, size_t cap, double rate);    /* 1.23 GiB/s */
 const char *cli_duration_text(char *dst, size_t cap, int64_t ns); /* 1h02m03s */
 const char *cli_count_text(char *dst, size_t cap, uint64_t n);    /* 1,234,567 */
+/*
+ * Parse "2026-11-01" or "2026-11-01T12:00[:SS]", local time, or UTC with "Z"
+ * behind it, to seconds since 1970.  Return 0 or -1.
+ */
+int cli_time_parse(const char *s, int64_t *ret);
 const char *cli_time_text(char *dst, size_t cap, int64_t t_ns);   /* local time */
 #define CLI_TEXT_MAX 48 /* room that is enough for each of them */
 
@@ -66,7 +71,7 @@ json_t *cli_json_strings(const char *const *v, size_t n);
 /* A snapshot as `snapshots --json` shows it. */
 json_t *cli_json_snapshot(const struct store_snapshot *sn);
 
-/* --- entries of a catalog (cli_entry.c) ---------------------------------------------------*/
+/* --- entries of a catalog (cli_entry.c, cli_differs.c) -------------------------------------*/
 
 struct fmt_entry;
 /* "file", "directory", "symlink", ... */
@@ -77,7 +82,13 @@ void cli_entry_text(struct buf *out, const char *path,
     const struct fmt_entry *e, bool full);
 /* Set the keys that describe an entry. */
 void cli_entry_json(json_t *o, const char *path, const struct fmt_entry *e);
+/* A time of an entry in ns; what 64 bits do not hold, as the last they do. */
+int64_t cli_entry_ns(int64_t s, uint32_t ns);
 /* What differs between two: 'T' type, 'M' content, 'U' metadata, 0 nothing. */
 char cli_entry_compare(const struct fmt_entry *a, const struct fmt_entry *b);
+/* Append what that is: "size 10 -> 12, mode 0644 -> 0600"; as a list of names. */
+void cli_entry_differs(struct buf *out, const struct fmt_entry *a,
+    const struct fmt_entry *b);
+json_t *cli_entry_differs_json(const struct fmt_entry *a, const struct fmt_entry *b);
 
 #endif

@@ -41,9 +41,12 @@ void mount_dir_param(struct mount_tool *t, const struct mount_node *n,
     const struct fmt_entry *e, struct fuse_entry_param *ret)
 {
 	bool inside = n->kind == MOUNT_ENTRY && n->entry != MOUNT_WHOLE;
+	struct mount_node self = *n;
 
+	self.plain = n->kind == MOUNT_ENTRY &&
+	    (e == NULL || !(e->bits & FMT_HAS_XATTRS));
 	*ret = (struct fuse_entry_param){
-		.ino = mount_node_pack(n),
+		.ino = mount_node_pack(&self),
 		.generation = 1,
 		/* A snapshot's root may be forgotten, what is in it cannot change. */
 		.entry_timeout = inside ? MOUNT_KEEP : MOUNT_KEEP_TOP,

@@ -133,6 +133,7 @@ struct mount_node {
 	uint32_t volume;       /* number in the list */
 	bool link;             /* the volume's link in latest/ */
 	bool by_id;            /* an entry below ids/, not volumes/ */
+	bool plain;            /* an entry without extended attributes */
 	const struct mount_snap *sn;
 	uint64_t entry;        /* number in the catalog */
 };

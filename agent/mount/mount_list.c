@@ -10,7 +10,7 @@
 #include "repo/store/store_recent.h"
 
 /* What the number of a node has room for. */
-#define SNAPS_MAX ((size_t)1 << 21)
+#define SNAPS_MAX ((size_t)1 << 20)
 #define NAME_LEN_MAX 200 /* of a volume's, before what tells it from others */
 
 int mount_list_init(struct mount_list *l, struct err *err)
@@ -218,7 +218,7 @@ static struct mount_volume *volume_of(struct mount_list *l,
 	for (size_t i = 0; i < l->nvolumes; i++) {
 		v = &l->volume[i];
 		if (memcmp(v->slot, sn->slot, sizeof(v->slot)) == 0 &&
-		    memcmp(v->hash, sn->volume_id, sizeof(v->hash)) == 0)
+		    memcmp(v->hash, sn->volume_hash, sizeof(v->hash)) == 0)
 			return v;
 	}
 	if (grow(&l->volume, &l->volumecap, l->nvolumes, sizeof(*v), err) < 0)
@@ -229,7 +229,7 @@ static struct mount_volume *volume_of(struct mount_list *l,
 	if (v->plain == NULL)
 		return NULL;
 	memcpy(v->slot, sn->slot, sizeof(v->slot));
-	memcpy(v->hash, sn->volume_id, sizeof(v->hash));
+	memcpy(v->hash, sn->volume_hash, sizeof(v->hash));
 	l->nvolumes++;
 	return v;
 }

@@ -11,15 +11,17 @@
 
 /*
  * The bits of a node's number: kind (2), then for a volume whether it is the
- * link, and its number; for an entry whether it was come to by ids/ (1), the
- * snapshot's number (21) and the entry's (40).  The kernel may ask for any
- * number that it was given once, at any time, and need not tell when it
- * forgets one.
+ * link, and its number; for an entry whether it was come to by ids/ (1), whether
+ * it is known to have no extended attributes (1; programs ask for them of each
+ * file that they list), the snapshot's number (20) and the entry's (40).  The
+ * kernel may ask for any number that it was given once, at any time, and need
+ * not tell when it forgets one.
  */
 #define KIND_SHIFT 62
 #define BY_ID (UINT64_C(1) << 61)
+#define PLAIN (UINT64_C(1) << 60)
 #define SNAP_SHIFT 40
-#define SNAP_MASK UINT64_C(0x1fffff)
+#define SNAP_MASK UINT64_C(0xfffff)
 
 uint64_t mount_node_pack(const struct mount_node *n)
 {
@@ -31,7 +33,7 @@ uint64_t mount_node_pack(const struct mount_node *n)
 	case MOUNT_VOLUME:
 		return kind | (uint64_t)n->volume << 1 | n->link;
 	default:
-		return kind | (n->by_id ? BY_ID : 0) |
+		return kind | (n->by_id ? BY_ID : 0) | (n->plain ? PLAIN : 0) |
 		    (uint64_t)n->sn->number << SNAP_SHIFT | n->entry;
 	}
 }
@@ -56,6 +58,7 @@ int mount_node_unpack(struct mount *m, uint64_t ino, struct mount_node *ret)
 		size_t number = ino >> SNAP_SHIFT & SNAP_MASK;
 
 		ret->by_id = (ino & BY_ID) != 0;
+		ret->plain = (ino & PLAIN) != 0;
 		ret->entry = ino & MOUNT_WHOLE;
 		ret->sn = number < l->n ? l->snap[number] : NULL;
 		if (ret->sn != NULL && mount_snap_shown(ret->sn))
@@ -270,7 +273,7 @@ void mount_tell(struct mount_tool *t, const struct mount_node *n, const struct e
 	struct fmt_entry e;
 	struct err none;
 
-	by_time.by_id = false;
+	by_time.by_id = by_time.plain = false;
 	if (told_before(m, mount_node_pack(&by_time)))
 		return;
 	buf_reset(&t->text);

@@ -333,6 +333,15 @@ static void reply_value(fuse_req_t req, const void *p, size_t len, size_t size)
 		fuse_reply_buf(req, p, len);
 }
 
+/* Its number says that it has no extended attributes. */
+static bool has_none(fuse_ino_t ino)
+{
+	struct mount_node n;
+
+	return mount_node_unpack(mount_this->m, ino, &n) == 0 &&
+	    (n.kind != MOUNT_ENTRY || n.plain);
+}
+
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	size_t len = strlen(name);
@@ -341,6 +350,10 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 	struct mount_node n;
 	struct fmt_entry e;
 
+	if (has_none(ino)) {
+		fuse_reply_err(req, ENODATA);
+		return;
+	}
 	if (!entry_of(req, ino, &n, &c, &e))
 		return;
 	while (fmt_xattr_next(&e.xattrs, &key, &value) == 0) {
@@ -363,9 +376,7 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	struct fmt_entry e;
 
 	buf_reset(b);
-	/* What has no attributes has an empty list of them. */
-	if (mount_node_unpack(mount_this->m, ino, &n) == 0 &&
-	    (n.kind != MOUNT_ENTRY || n.sn->block)) {
+	if (has_none(ino)) {
 		reply_value(req, "", 0, size);
 		return;
 	}

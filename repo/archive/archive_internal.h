@@ -231,6 +231,9 @@ struct archive_path archive_catalog_dir(const struct archive_catalog *c);
 /* The cursor within a reader, and the entry on which it stands. */
 struct archive_cursor *archive_map_cursor(struct archive_map *m);
 const struct fmt_run *archive_map_current(const struct archive_cursor *c);
+/* Where the current run begins; where the page does before which m stands. */
+uint64_t archive_map_at(const struct archive_map *m);
+uint64_t archive_map_page_begin(const struct archive_map *m);
 struct archive_cursor *archive_state_cursor(struct archive_state *s);
 const struct fmt_state_entry *archive_state_current(
     const struct archive_cursor *c);

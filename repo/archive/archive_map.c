@@ -178,6 +178,18 @@ const struct fmt_run *archive_map_current(const struct archive_cursor *c)
 	return &((const struct archive_map *)c)->run;
 }
 
+uint64_t archive_map_at(const struct archive_map *m)
+{
+	return m->off;
+}
+
+uint64_t archive_map_page_begin(const struct archive_map *m)
+{
+	struct archive_child page = archive_cursor_child(&m->cur);
+
+	return page.key != NULL ? key_off(&page) : 0;
+}
+
 int archive_map_next(struct archive_map *m, uint64_t *ret_off,
     struct fmt_run *ret_run, struct err *err)
 {

@@ -162,13 +162,14 @@ ends 0 "$WHERRY" backup src --tag three --json
 last=$(python3 -c 'import json
 print(json.loads(open("out").read().split("\n")[-2])["snapshot_id"])')
 ends 0 "$WHERRY" diff "$first" "$last"
-for line in '+  new' '-  empty/' 'M  sub/numbers' 'T  sub/link/' \
-	'U  sub/deep/small'; do
-	grep -qxF -e "$line" out || { fail "diff lacks $line"; cat out; }
+for line in '+  new' '-  empty/' 'M  sub/numbers  (content, size ' \
+	'T  sub/link/  (symlink -> directory' \
+	'U  sub/deep/small  (mode 0644 -> 0600)'; do
+	grep -qF -e "$line" out || { fail "diff lacks $line"; cat out; }
 done
 ends 0 "$WHERRY" diff "$first" "$last" --json
-json 'l[-1]["added"] == 1 and l[-1]["removed"] == 1 and
-l[-1]["modified"] == 1 and l[-1]["type_changed"] == 1'
+json 'l[-1]["added"]["files"] == 1 and l[-1]["removed"]["directories"] == 1 and
+l[-1]["modified"]["files"] == 1 and l[-1]["type_changed"]["directories"] == 1'
 ends 0 "$WHERRY" diff "$first" "$first" --json
 json 'len(l) == 1'
 

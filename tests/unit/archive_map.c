@@ -1,3 +1,4 @@
+#include "repo/archive/archive_common.h"
 #include "tests/unit/archive_world.h"
 
 struct runs {
@@ -551,6 +552,119 @@ static void gaps_overlaps_and_a_late_beginning_are_corrupt(void **arg)
 	world_release(&w);
 }
 
+/* --- differences -------------------------------------------------------------*/
+
+#define UNIT 4096u
+
+struct seen {
+	uint8_t *differs;  /* of each unit */
+	uint64_t units, last;
+};
+
+static int mark(void *ctx, uint64_t off, uint64_t len, struct err *err)
+{
+	struct seen *s = ctx;
+
+	(void)err;
+	assert_true(len > 0 && off % UNIT == 0 && len % UNIT == 0);
+	assert_true(off > s->last || off == 0);
+	assert_true(off + len <= s->units * UNIT);
+	memset(s->differs + off / UNIT, 1, len / UNIT);
+	s->last = off + len;
+	return 0;
+}
+
+/* Each unit told by a plain look at both lists. */
+static void expect(const struct runs *a, const struct runs *b, uint8_t *differs,
+    uint64_t units)
+{
+	const struct runs *r[2] = { a, b };
+	size_t i[2] = { 0, 0 };
+	uint64_t at[2] = { 0, 0 };
+
+	for (uint64_t u = 0; u < units; u++) {
+		const struct fmt_run *x[2] = { NULL, NULL };
+
+		for (int k = 0; k < 2; k++) {
+			while (i[k] < r[k]->n && at[k] + r[k]->v[i[k]].len <= u * UNIT)
+				at[k] += r[k]->v[i[k]++].len;
+			if (i[k] < r[k]->n)
+				x[k] = &r[k]->v[i[k]];
+		}
+		if (x[0] == NULL || x[1] == NULL)
+			differs[u] = 1;
+		else if (x[0]->kind != FMT_RUN_CHUNK || x[1]->kind != FMT_RUN_CHUNK)
+			differs[u] = x[0]->kind == FMT_RUN_CHUNK ||
+			    x[1]->kind == FMT_RUN_CHUNK;
+		else
+			differs[u] = at[0] != at[1] || x[0]->len != x[1]->len ||
+			    memcmp(x[0]->id, x[1]->id, 32) != 0;
+	}
+}
+
+/* Runs of whole units, some of them other ones, and perhaps another end. */
+static struct runs changed_runs(const struct runs *a, size_t every)
+{
+	struct runs b = { malloc((a->n + 300) * sizeof(*b.v)), 0 };
+
+	assert_non_null(b.v);
+	for (size_t i = 0; i < a->n; i++) {
+		struct fmt_run run = a->v[i];
+
+		if (every > 0 && below((unsigned)every) == 0) {
+			run = random_run();
+			run.len = below(2) ? a->v[i].len : UNIT * (1 + below(8));
+		}
+		b.v[b.n++] = run;
+	}
+	for (unsigned i = below(3) * 100; every > 0 && i > 0; i--) {
+		b.v[b.n] = random_run();
+		b.v[b.n++].len = UNIT;
+	}
+	return b;
+}
+
+static void differences_are_the_ranges_that_differ(void **arg)
+{
+	static const size_t every[] = { 0, 3000, 300, 20, 1 };
+
+	(void)arg;
+	for (size_t n = 0; n < 20000; n = n * 5 + 1) {
+		for (size_t k = 0; k < 5; k++) {
+			struct world_pages w = { 0 };
+			struct archive_io io = world_io(&w);
+			struct runs a = random_runs(n), b;
+			struct err err = ERR_INIT;
+
+			for (size_t i = 0; i < n; i++)
+				a.v[i].len = UNIT * (1 + below(8));
+			b = changed_runs(&a, every[k]);
+
+			uint64_t len = length(&a) > length(&b) ? length(&a) : length(&b);
+			struct seen s = { calloc(len / UNIT + 1, 1), len / UNIT, 0 };
+			uint8_t *want = calloc(len / UNIT + 1, 1);
+			struct archive_ref ra = write_runs(&w, &a), rb = write_runs(&w, &b);
+
+			assert_true(s.differs != NULL && want != NULL);
+			expect(&a, &b, want, s.units);
+			w.gets = 0;
+			OK(archive_map_diff(&io, &ra, &rb, mark, &s, &err));
+			assert_memory_equal(s.differs, want, s.units);
+			if (every[k] == 0)
+				assert_int_equal(w.gets, 0);
+			memset(s.differs, 0, s.units);
+			s.last = 0;
+			OK(archive_map_diff(&io, &rb, &ra, mark, &s, &err));
+			assert_memory_equal(s.differs, want, s.units);
+			free(s.differs);
+			free(want);
+			free(a.v);
+			free(b.v);
+			world_release(&w);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -564,6 +678,7 @@ int main(void)
 		cmocka_unit_test(carrying_to_another_place_is_a_bug),
 		cmocka_unit_test(impossible_runs_are_refused),
 		cmocka_unit_test(behind_a_lost_page_the_offset_tells_the_gap),
+		cmocka_unit_test(differences_are_the_ranges_that_differ),
 		cmocka_unit_test(gaps_overlaps_and_a_late_beginning_are_corrupt),
 	};
 
