@@ -183,6 +183,31 @@ struct store_repair *store_repair_begin(struct store *st,
 
 /* --- what snapshots need ----------------------------------------------------------------*/
 
+/*
+ * None of the places that the index names for it holds it, be they damaged or
+ * made up: each is listed, so that a writer takes none of them for a copy.
+ */
+static int lost_copies(struct store_repair *r, enum store_kind kind,
+    const uint8_t id[STORE_ID_LEN], struct err *err)
+{
+	struct store_packent at;
+	struct store_lookup lk;
+	struct store_loc loc;
+	int x;
+
+	store_lookup_begin(r->st, &lk, id, UINT32_MAX, false);
+	while ((x = store_lookup_next(r->st, &lk, &loc, err)) == 0) {
+		struct fmt_bad_entry e = { (uint8_t)kind, id, at.name };
+
+		if (r->blobs.n < STORE_BAD_MAX &&
+		    store_packtab_at(r->st->packs, loc.pack, &at))
+			fmt_list_add_bad(&r->blobs, &e);
+	}
+	store_lookup_end(r->st, &lk);
+	return x < 0 ? -1 :
+	    buf_check(&r->blobs.b, "a list of damaged blobs", err);
+}
+
 int store_repair_lost(struct store_repair *r, enum store_kind kind,
     const uint8_t id[STORE_ID_LEN], struct err *err)
 {
@@ -207,7 +232,7 @@ int store_repair_lost(struct store_repair *r, enum store_kind kind,
 		return 0;
 	r->lost[i] = le64_get(id) | 1;
 	fmt_list_add_bad(&r->blobs, &e);
-	return buf_check(&r->blobs.b, "a list of damaged blobs", err);
+	return lost_copies(r, kind, id, err);
 }
 
 int store_repair_lost_snapshot(struct store_repair *r,
@@ -227,7 +252,18 @@ static int entry_cmp(const void *a, const void *b)
 	return memcmp(a, b, ENTRY_LEN);
 }
 
-/* Sort the entries and drop what is there twice. */
+/* Is e of a pack that one of the first n entries lists as a whole? */
+static bool in_listed_pack(const uint8_t *e, const uint8_t *list, size_t n)
+{
+	uint8_t want[ENTRY_LEN] = { FMT_BAD_PACK };
+
+	memcpy(want + 1 + STORE_ID_LEN, e + 1 + STORE_ID_LEN,
+	    FMT_PACK_NAME_LEN);
+	return e[0] != FMT_BAD_PACK &&
+	    bsearch(want, list, n, ENTRY_LEN, entry_cmp) != NULL;
+}
+
+/* Sort the entries and drop what is there twice, or in a pack that is listed. */
 static void list_tidy(struct fmt_list_buf *l)
 {
 	size_t n = 0;
@@ -238,6 +274,8 @@ static void list_tidy(struct fmt_list_buf *l)
 		const uint8_t *e = l->b.p + i * ENTRY_LEN;
 
 		if (n > 0 && entry_cmp(e, l->b.p + (n - 1) * ENTRY_LEN) == 0)
+			continue;
+		if (in_listed_pack(e, l->b.p, n))
 			continue;
 		memmove(l->b.p + n++ * ENTRY_LEN, e, ENTRY_LEN);
 	}
