@@ -46,7 +46,7 @@ void cli_help_overview(struct buf *out)
 	    "Backs up directories, files and block volumes into a repository: "
 	    "deduplicated,\ncompressed, encrypted.\n\n");
 	for (size_t i = 0; cli_verbs[i]->name != NULL; i++)
-		buf_printf(out, "  %-12s %s\n", cli_verbs[i]->name,
+		buf_printf(out, "  %-14s  %s\n", cli_verbs[i]->name,
 		    cli_verbs[i]->summary);
 	buf_str(out, "\n'wherry VERB --help' says more, with an example.  "
 	    "To begin:\n\n"
@@ -84,6 +84,50 @@ static const struct cli_verb *verb_of(int argc, char **argv, int *ret_words)
 	return strchr(argv[2], ' ') == NULL ? cli_verb_find(two) : NULL;
 }
 
+/* How many letters must be put in, left out or changed to come from a to b. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[33], n = strlen(b);
+
+	if (n > 32)
+		return SIZE_MAX;
+	for (size_t k = 0; k <= n; k++)
+		row[k] = k;
+	for (size_t i = 0; a[i] != '\0'; i++) {
+		size_t corner = row[0];
+
+		row[0] = i + 1;
+		for (size_t k = 1; k <= n; k++) {
+			size_t least = corner + (a[i] != b[k - 1]);
+
+			corner = row[k];
+			if (row[k] + 1 < least)
+				least = row[k] + 1;
+			if (row[k - 1] + 1 < least)
+				least = row[k - 1] + 1;
+			row[k] = least;
+		}
+	}
+	return row[n];
+}
+
+/* The verb that was meant, by what is known; NULL: who knows. */
+static const char *verb_like(const char *text)
+{
+	const char *best = NULL;
+	size_t least = 3; /* further away it is a guess */
+
+	for (size_t i = 0; cli_verbs[i]->name != NULL; i++) {
+		size_t d = distance(text, cli_verbs[i]->name);
+
+		if (d < least && d < strlen(text)) {
+			least = d;
+			best = cli_verbs[i]->name;
+		}
+	}
+	return best;
+}
+
 /* Say that there is no such verb, and which there are in a group like "key". */
 static int unknown_verb(int argc, char **argv)
 {
@@ -107,8 +151,16 @@ static int unknown_verb(int argc, char **argv)
 		fprintf(stderr, "%s%s", group ? ", " : "", name);
 		group = true;
 	}
-	if (!group)
+	if (!group && argv[1][0] == '-') {
+		fprintf(stderr, "the verb comes first, then its options, as in "
+		    "'wherry snapshots %s'", first);
+	} else if (!group) {
+		const char *like = verb_like(argv[1]);
+
 		fprintf(stderr, "there is no verb '%s'", first);
+		if (like != NULL)
+			fprintf(stderr, " (perhaps '%s'?)", like);
+	}
 	fprintf(stderr, "\nTry 'wherry --help'.\n");
 	free(second);
 	free(first);

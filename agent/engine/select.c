@@ -29,7 +29,7 @@ static char *absolute(const char *path, struct err *err)
 	struct stat st;
 
 	if (lstat(copy, &st) < 0) {
-		err_sys(err, errno, "cannot back up %s", path);
+		err_sys(err, errno, "%s", path);
 		return NULL;
 	}
 
@@ -40,7 +40,7 @@ static char *absolute(const char *path, struct err *err)
 		char *real = realpath(copy, NULL);
 
 		if (real == NULL)
-			err_sys(err, errno, "cannot back up %s", path);
+			err_sys(err, errno, "%s", path);
 		return real;
 	}
 
@@ -58,7 +58,7 @@ static char *absolute(const char *path, struct err *err)
 	CLEANUP_FREE char *dir = realpath(copy, NULL);
 
 	if (dir == NULL) {
-		err_sys(err, errno, "cannot back up %s", path);
+		err_sys(err, errno, "%s", path);
 		return NULL;
 	}
 
@@ -198,7 +198,7 @@ char *select_paths(const char *const *paths, size_t n,
 		goto fail;
 	/* What is no directory is held by its parent. */
 	if (lstat(root, &st) < 0) {
-		err_sys(err, errno, "cannot back up %s", root);
+		err_sys(err, errno, "%s", root);
 		goto fail;
 	}
 	if (!S_ISDIR(st.st_mode)) {
