@@ -83,10 +83,15 @@ class Directory:
 
 
 class Disk:
-    """Files and directories by inode, with what a sync has made sure of."""
+    """Files and directories, with what a sync has made sure of.
+
+    A number of an inode comes again when its file has gone: `made` tells which
+    of our nodes has it now.
+    """
 
     def __init__(self, path):
         self.nodes = {}
+        self.made = {}
         self.root = os.stat(path).st_ino
         self.load(path)
 
@@ -101,38 +106,46 @@ class Disk:
                     self.nodes[e.inode()] = File(f.read())
         self.nodes[os.stat(path).st_ino] = d
 
+    def node(self, inode):
+        return self.made.get(int(inode), int(inode))
+
+    def new(self, inode, node):
+        self.made[int(inode)] = key = -1 - len(self.nodes)
+        self.nodes[key] = node
+        return key
+
     def step(self, words, syncs):
         what, rest = words[0], words[1:]
         if what == "create":
-            self.nodes[int(rest[0])] = File()
+            self.new(rest[0], File())
         elif what in ("make", "link", "mkdir"):
-            parent, name, inode = int(rest[0]), rest[1], int(rest[2])
-            if what == "make":
-                self.nodes[inode] = File()
-            elif what == "mkdir":
-                self.nodes[inode] = Directory()
+            parent, name = self.node(rest[0]), rest[1]
+            inode = (self.node(rest[2]) if what == "link" else self.new(
+                rest[2], File() if what == "make" else Directory()))
             self.nodes[parent].pending.append({"put": (parent, name, inode)})
         elif what == "remove":
-            parent, name = int(rest[0]), rest[1]
+            parent, name = self.node(rest[0]), rest[1]
             self.nodes[parent].pending.append({"gone": (parent, name)})
         elif what == "rename":
-            a, old, b, new = int(rest[0]), rest[1], int(rest[2]), rest[3]
+            a, old = self.node(rest[0]), rest[1]
+            b, new = self.node(rest[2]), rest[3]
             inode = self.names(a, everything)[old]
             one = {"gone": (a, old), "put": (b, new, inode)}
             self.nodes[a].pending.append(one)
             if b != a:
                 self.nodes[b].pending.append(one)
         elif what == "write":
-            inode, offset, length, place = map(int, rest)
+            inode = self.node(rest[0])
+            offset, length, place = map(int, rest[1:])
             with open(DATA, "rb") as f:
                 f.seek(place)
                 self.nodes[inode].pending.append((offset, f.read(length)))
         elif what == "cut":
-            self.nodes[int(rest[0])].cut = int(rest[1])
+            self.nodes[self.node(rest[0])].cut = int(rest[1])
         elif what == "sync":
-            node = self.nodes.get(int(rest[0]))
-            if node is not None and type(node) in syncs:
-                self.sync(int(rest[0]), node)
+            inode = self.node(rest[0])
+            if type(self.nodes.get(inode)) in syncs:
+                self.sync(inode, self.nodes[inode])
 
     def sync(self, inode, node):
         if isinstance(node, File):
