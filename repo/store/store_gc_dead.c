@@ -185,13 +185,9 @@ static int mark_pass(struct gc *g, struct join *j, void *ctx, struct err *err)
 			if (store_gc_cancelled(g, err) != 0)
 				return -1;
 		}
-		for (size_t i = 0; i < x.n; i++) {
-			struct gc_pack *p = &g->packs.v[x.v[i].pack];
-
-			p->all += x.v[i].sealed;
-			if (x.v[i].ordinal >= p->n)
-				p->n = x.v[i].ordinal + 1;
-		}
+		for (size_t i = 0; i < x.n; i++)
+			store_gc_pack_indexed(&g->packs.v[x.v[i].pack],
+			    x.v[i].ordinal, x.v[i].sealed);
 		g->ret->blobs += x.n;
 		if (!x.live)
 			continue;
@@ -465,7 +461,8 @@ static int verdict_pass(struct gc *g, struct join *j, void *ctx,
 
 			if (!(p->flags & (GC_WHOLE | GC_PART)))
 				continue;
-			p->all += x.v[i].sealed;
+			store_gc_pack_indexed(p, x.v[i].ordinal,
+			    x.v[i].sealed);
 			/* What the mark did not name is nobody's to drop. */
 			if (!is_named(g, &x.v[i]) &&
 			    live_copy(g, &x.v[i], err) != 0)

@@ -79,12 +79,13 @@ enum {
 /* A pack that is listed. */
 struct gc_pack {
 	uint8_t name[FMT_PACK_NAME_LEN];
-	uint64_t all, live_bytes; /* sealed bytes of its indexed blobs */
-	uint64_t own;        /* of live ones of which there is no other copy */
 	uint64_t *bits;      /* by ordinal: live; NULL: none */
 	uint64_t *dead;      /* by ordinal: named by the mark; with GC_PART */
 	uint32_t words, dead_words; /* of 64 */
 	uint32_t size;       /* bytes */
+	uint32_t all, live_bytes; /* sealed bytes of its indexed blobs, at most
+	                             UINT32_MAX: whoever may write may lie */
+	uint32_t own;        /* of live ones of which there is no other copy */
 	uint32_t n;          /* highest indexed ordinal + 1 */
 	uint32_t live;       /* ordinals that are */
 	uint8_t flags;
@@ -105,6 +106,9 @@ uint32_t store_gc_packs_find(const struct gc_packs *p,
     const uint8_t name[FMT_PACK_NAME_LEN]);
 bool store_gc_bit(const uint64_t *bits, uint32_t words, uint32_t i);
 int store_gc_bit_set(uint64_t **bits, uint32_t *words, uint32_t i, struct err *err);
+/* This blob of the pack is indexed. */
+void store_gc_pack_indexed(struct gc_pack *p, uint32_t ordinal,
+    uint32_t sealed);
 /* This blob of the pack is live. */
 int store_gc_pack_live(struct gc_pack *p, uint32_t ordinal, uint32_t sealed,
     struct err *err);

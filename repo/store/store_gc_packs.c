@@ -102,13 +102,26 @@ int store_gc_bit_set(uint64_t **bits, uint32_t *words, uint32_t i, struct err *e
 	return 0;
 }
 
+static uint32_t add(uint32_t a, uint32_t b)
+{
+	return a > UINT32_MAX - b ? UINT32_MAX : a + b;
+}
+
+void store_gc_pack_indexed(struct gc_pack *p, uint32_t ordinal,
+    uint32_t sealed)
+{
+	p->all = add(p->all, sealed);
+	if (ordinal >= p->n)
+		p->n = ordinal + 1;
+}
+
 int store_gc_pack_live(struct gc_pack *p, uint32_t ordinal, uint32_t sealed,
     struct err *err)
 {
 	if (store_gc_bit(p->bits, p->words, ordinal))
 		return 0;
 	p->live++;
-	p->live_bytes += sealed;
+	p->live_bytes = add(p->live_bytes, sealed);
 	return store_gc_bit_set(&p->bits, &p->words, ordinal, err);
 }
 
@@ -116,6 +129,5 @@ unsigned store_gc_pack_waste(const struct gc_pack *p)
 {
 	if (p->live_bytes >= p->all)
 		return 0;
-	return (unsigned)((double)(p->all - p->live_bytes) * 100 /
-	    (double)p->all);
+	return (unsigned)((uint64_t)(p->all - p->live_bytes) * 100 / p->all);
 }

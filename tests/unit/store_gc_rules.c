@@ -214,7 +214,7 @@ static void a_pack_that_was_cut_holds_nothing(void **state)
 	store_pack_name(st, loc.pack, key, sizeof(key));
 	store_close(st);
 	ok(backend_get_all(mem, key, 8 << 20, &obj, &len, &err));
-	ok(backend_put_over(mem, key, obj, len - 65536, &err));
+	ok(backend_put_over(mem, key, obj, len / 2, &err));
 	free(obj);
 	assert_int_equal(collect_with(mem, NULL, &opt, NULL, &err), -1);
 	assert_int_equal(err.class, ERR_CORRUPT);
@@ -458,6 +458,40 @@ static void an_abandoned_one_deletes_nothing(void **state)
 	backend_close(mem);
 }
 
+static int del_list(void *ctx, const char *key, const struct backend_stat *bs,
+    struct err *err)
+{
+	(void)bs;
+	return strstr(key, "dead-") != NULL ? backend_del(ctx, key, err) : 0;
+}
+
+static void one_whose_list_is_lost_can_be_abandoned(void **state)
+{
+	struct backend *mem = new_repository();
+	struct store_gc_options opt = gc_options();
+	struct store_gc_result res;
+	struct err err = ERR_INIT;
+	struct writer x;
+	char a[48];
+
+	(void)state;
+	snapshot(mem, "a", 0, 40, a);
+	writer_open(&x, mem, "b");
+	forget(mem, a);
+	assert_int_equal(collect(mem, NULL), STORE_GC_WAITING);
+	writer_commit(&x, NULL);
+	ok(backend_list(mem, "gc/", del_list, mem, &err));
+	assert_int_equal(collect_with(mem, NULL, &opt, &res, &err), -1);
+	assert_int_equal(err.class, ERR_CORRUPT);
+	assert_non_null(strstr(err.msg, "--abandon"));
+	opt.abandon = true;
+	ok(collect_with(mem, NULL, &opt, &res, &err));
+	assert_int_equal(res.outcome, STORE_GC_VOID);
+	assert_int_equal(collect(mem, &res), STORE_GC_DONE);
+	assert_int_equal(res.generation, 2);
+	backend_close(mem);
+}
+
 /* --- R5, R7 -----------------------------------------------------------------------*/
 
 static void the_dead_set_only_shrinks(void **state)
@@ -620,6 +654,7 @@ int main(void)
 		cmocka_unit_test(a_silent_session_is_revoked),
 		cmocka_unit_test(waiting_ends_when_the_session_does),
 		cmocka_unit_test(an_abandoned_one_deletes_nothing),
+		cmocka_unit_test(one_whose_list_is_lost_can_be_abandoned),
 		cmocka_unit_test(the_dead_set_only_shrinks),
 		cmocka_unit_test(all_that_the_mark_did_not_name_is_moved),
 		cmocka_unit_test(what_a_late_snapshot_needs_is_reprieved),
