@@ -31,7 +31,6 @@ struct item {
 struct rescue {
 	struct store_repair *r;
 	struct store_worker *w;
-	uint8_t slot[STORE_SLOT_LEN]; /* whose domain w has */
 	struct buf wanted;  /* of the segment at hand */
 	struct item *queue;
 	uint32_t n;
@@ -44,32 +43,20 @@ static bool is_broken(const struct rescue *x, const struct check_pack *p)
 	    !store_dead_has(x->r->c.dead, p->name, 0);
 }
 
-/* A worker for the ids of that slot's domain: 0, 1 when it is not known, -1. */
-static int rescue_worker(struct rescue *x, const uint8_t *slot,
-    struct err *err)
+/* A worker that knows the ids of every domain. */
+static int rescue_worker(struct rescue *x, struct err *err)
 {
 	struct store *st = x->r->st;
-	struct err why = ERR_INIT;
-	const struct store_slot *sl;
 	size_t most = PLAIN_MIN;
 
-	if (x->w != NULL && memcmp(slot, x->slot, sizeof(x->slot)) == 0)
+	if (x->w != NULL)
 		return 0;
-	sl = store_slot_find(st, slot, &why);
-	if (sl == NULL) {
-		if (store_check_is_damage(&why))
-			return 1;
-		*err = why;
-		return -1;
-	}
 	if (st->info.stream.max > most)
 		most = st->info.stream.max;
 	if (st->info.block.max > most)
 		most = st->info.block.max;
-	store_worker_free(x->w);
-	x->w = store_worker_new(st, ZIP_FAST, most, sl->domain, err);
-	memcpy(x->slot, slot, sizeof(x->slot));
-	return x->w == NULL ? -1 : 0;
+	x->w = store_worker_new(st, ZIP_FAST, most, NULL, err);
+	return x->w == NULL ? -1 : store_worker_all_domains(x->w, err);
 }
 
 /* Store what was read of a damaged pack, unless another copy counts. */
@@ -157,7 +144,7 @@ static int rescue_directory(struct rescue *x, const struct check_pack *p,
 	}
 	r = rescue_key(x, l.key, &l.head, key, err);
 	if (r == 0)
-		r = rescue_worker(x, l.head.slot, err);
+		r = rescue_worker(x, err);
 	for (uint32_t i = 0; i < l.count && r == 0; i++) {
 		struct item it = { .ordinal = i };
 		struct fmt_dir_entry e;
@@ -208,7 +195,7 @@ static int queue_pack(struct rescue *x, uint32_t i, uint32_t *ret,
 	fmt_key_pack(pack, w->rec.name);
 	r = rescue_key(x, pack, &h, key, err);
 	if (r == 0)
-		r = rescue_worker(x, w->rec.slot, err);
+		r = rescue_worker(x, err);
 	for (; i < x->n && x->queue[i].wanted == which; i++)
 		if (r == 0)
 			r = rescue_blob(x, pack, w->rec.blob_kind, key,
