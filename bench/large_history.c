@@ -21,11 +21,16 @@
  * since the last time are left as they are. A chunk takes about 150 bytes of
  * the store, pages of maps included.
  *
- * usage: WHERRY_PASSWORD=... large_history REPOSITORY ENTRIES SNAPSHOTS [MiB]
+ * usage: WHERRY_PASSWORD=... large_history REPOSITORY ENTRIES SNAPSHOTS
+ *        [MiB of memory [BYTES of a chunk]]
+ *
+ * Chunks of more than 16 bytes cannot be compressed; packs have then the size
+ * that the repository says.
  */
 
 #define WORKERS 2
-#define CHUNK 16 /* bytes */
+#define CHUNK_MIN 16u      /* bytes */
+#define CHUNK_MAX (64u << 10)
 #define CHAIN 100
 #define PARTS 4         /* that a snapshot overwrites */
 #define FIRST_PERCENT 80 /* of a volume's chunks are its first snapshot's */
@@ -47,6 +52,7 @@ struct history {
 	uint32_t nv;
 	uint64_t each;     /* chunks that a snapshot overwrites */
 	size_t memory;
+	uint32_t chunk;    /* bytes */
 	struct store_session *s; /* at work */
 	uint64_t chunks, pages, merged;
 	int64_t merge_ns;
@@ -58,11 +64,20 @@ static int put_chunk(struct history *h, struct store_worker *w, uint32_t volume,
     uint64_t number, uint8_t ret_id[STORE_ID_LEN], struct err *err)
 {
 	struct store_put_result put;
-	uint8_t data[CHUNK];
+	uint8_t data[CHUNK_MAX];
+	uint64_t x = (uint64_t)volume << 40 ^ number;
 
 	le64_put(data, volume);
 	le64_put(data + 8, number);
-	if (store_put(h->s, w, STORE_DATA, data, sizeof(data), false, &put,
+	for (uint32_t i = CHUNK_MIN; i < h->chunk; i += 8) {
+		/* splitmix64 */
+		uint64_t z = x += 0x9e3779b97f4a7c15u;
+
+		z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+		z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+		le64_put(data + i, z ^ z >> 31);
+	}
+	if (store_put(h->s, w, STORE_DATA, data, h->chunk, false, &put,
 	        err) != 0)
 		return -1;
 	memcpy(ret_id, put.id, STORE_ID_LEN);
@@ -142,10 +157,10 @@ static int put_first(struct history *h, uint32_t volume, uint64_t n,
 	return r;
 }
 
-static int add_chunk(struct archive_map_writer *map, const uint8_t *id,
-    struct err *err)
+static int add_chunk(const struct history *h, struct archive_map_writer *map,
+    const uint8_t *id, struct err *err)
 {
-	struct fmt_run run = { .kind = FMT_RUN_CHUNK, .len = CHUNK };
+	struct fmt_run run = { .kind = FMT_RUN_CHUNK, .len = h->chunk };
 
 	memcpy(run.id, id, STORE_ID_LEN);
 	return archive_map_add(map, &run, err);
@@ -162,7 +177,7 @@ static int write_first(struct history *h, uint32_t volume,
 	    put_first(h, volume, v->chunks, ids, err);
 
 	for (uint64_t i = 0; i < v->chunks && r == 0; i++)
-		r = add_chunk(map, ids[i], err);
+		r = add_chunk(h, map, ids[i], err);
 	free(ids);
 	v->made = v->chunks;
 	h->chunks += v->chunks;
@@ -204,21 +219,21 @@ static int write_next(struct history *h, uint32_t volume,
 		uint64_t at = i * room + (v->made * 0x9e3779b97f4a7c15u >> 11) %
 		    (room - part);
 
-		r = carry(map, parent, at * CHUNK, err);
+		r = carry(map, parent, at * h->chunk, err);
 		for (uint64_t k = 0; k < part && r == 0; k++) {
 			uint8_t id[STORE_ID_LEN];
 
 			r = put_chunk(h, h->tools[0], volume, v->made++, id,
 			    err);
 			if (r == 0)
-				r = add_chunk(map, id, err);
+				r = add_chunk(h, map, id, err);
 		}
 		h->chunks += part;
 		if (r == 0)
-			r = archive_map_seek(parent, (at + part) * CHUNK, err);
+			r = archive_map_seek(parent, (at + part) * h->chunk, err);
 	}
 	if (r == 0)
-		r = carry(map, parent, v->chunks * CHUNK, err);
+		r = carry(map, parent, v->chunks * h->chunk, err);
 	archive_map_close(parent);
 	return r;
 }
@@ -226,7 +241,7 @@ static int write_next(struct history *h, uint32_t volume,
 static int commit(struct history *h, struct volume *v, struct err *err)
 {
 	struct store_commit c = {
-		.size = v->chunks * CHUNK, .entries = v->root.entries,
+		.size = v->chunks * h->chunk, .entries = v->root.entries,
 		.start_ns = clock_real_ns(), .end_ns = clock_real_ns(),
 		.user = "bench", .program = "large_history",
 	};
@@ -335,19 +350,23 @@ int main(int argc, char **argv)
 	const char *pass = getenv("WHERRY_PASSWORD");
 	size_t memory = argc > 4 ? (size_t)strtoull(argv[4], NULL, 10) << 20 :
 	    (size_t)512 << 20;
+	uint32_t chunk = argc > 5 ? (uint32_t)strtoul(argv[5], NULL, 10) & ~7u :
+	    CHUNK_MIN;
 	struct store_options opt = {
-		.memory = memory / 2, .pack_size = PACK_SIZE,
+		.memory = memory / 2,
+		.pack_size = chunk == CHUNK_MIN ? PACK_SIZE : 0,
 	};
 	struct backend_local_options local = { .no_sync = true };
-	struct history h = { .memory = memory / 2 };
+	struct history h = { .memory = memory / 2, .chunk = chunk };
 	struct store_secret secret = { .passphrase = pass };
 	struct err err = ERR_INIT;
 	struct backend *be;
 	int r = 1;
 
-	if (argc < 4 || argc > 5 || pass == NULL) {
+	if (argc < 4 || argc > 6 || pass == NULL || chunk < CHUNK_MIN ||
+	    chunk > CHUNK_MAX) {
 		fprintf(stderr, "usage: WHERRY_PASSWORD=... large_history "
-		    "REPOSITORY ENTRIES SNAPSHOTS [MiB]\n");
+		    "REPOSITORY ENTRIES SNAPSHOTS [MiB [BYTES]]\n");
 		return 2;
 	}
 	secret.passphrase_len = strlen(pass);

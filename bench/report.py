@@ -60,6 +60,8 @@ def verdict(r):
         words.append("%.0f %% of what this machine allows (%.2f s by %s)" % (
             100 * r["bound"]["seconds"] / r["wall_seconds"],
             r["bound"]["seconds"], r["bound"]["by"]))
+    if r.get("note"):
+        words.append(r["note"])
     if r.get("throughput"):
         words.append("%.2f GB/s" % (r["throughput"] / 1e9))
     return "; ".join(words)

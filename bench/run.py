@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 
+import care
 import machine
 import measure
 import report
@@ -67,8 +68,10 @@ class Bench:
         self.wherry = os.path.join(out, "wherry")
         self.treesum = os.path.join(out, "tests", "tools", "treesum")
         self.large_index = os.path.join(out, "bench", "large_index")
+        self.large_history = os.path.join(out, "bench", "large_history")
         limits = os.path.join(out, "bench", "limits")
-        for program in (self.wherry, self.treesum, self.large_index, limits):
+        for program in (self.wherry, self.treesum, self.large_index,
+                        self.large_history, limits):
             if not os.access(program, os.X_OK):
                 sys.exit("run.sh: no %s (make all benches tools)" %
                          os.path.relpath(program))
@@ -181,6 +184,16 @@ class Bench:
             sources.remove(self.path("kept-%d" % i))
         sources.remove(source)
         self.rest(entries)
+        report.add_ratios(self.result["rows"])
+        report.print_case(self.result["rows"], name, about)
+        sys.stdout.flush()
+
+    def care_case(self, name, about, make):
+        """A case of care.py, which has steps of its own."""
+        say("%s: %s" % (name, about))
+        self.result["cases"][name] = {"about": about}
+        about = make(self, name, about)
+        self.result["cases"][name]["about"] = about
         report.add_ratios(self.result["rows"])
         report.print_case(self.result["rows"], name, about)
         sys.stdout.flush()
@@ -337,7 +350,7 @@ def parse():
         "programs and beside what this machine allows.", epilog="Peers: %s, "
         "each version that is on PATH. Takes about an hour and 20 GB of disk; "
         "--quick some minutes and 1 GB." % ", ".join(tools.PEERS))
-    p.add_argument("--case", action="append", choices=[*CASES, *LARGE],
+    p.add_argument("--case", action="append", choices=[*CASES, *LARGE, *care.CASES, *care.LARGE],
                    help="only this case (may be repeated)")
     p.add_argument("--peer", action="append", metavar="NAME[=PROGRAM]",
                    help="only this peer (may be repeated); 'none': wherry "
@@ -348,6 +361,9 @@ def parse():
     p.add_argument("--large", action="store_true",
                    help="instead: 5 million entries, and an index of 20 "
                    "million chunks, with --memory %s" % LARGE_MEMORY)
+    p.add_argument("--entries", type=int, metavar="N",
+                   help="years: so many entries in the index (default 100 "
+                   "million, which take 20 GB); dead: so many blobs")
     p.add_argument("--scratch", metavar="DIR",
                    help="where to work (default: TMPDIR or /tmp); what is "
                    "made there is removed")
@@ -412,6 +428,9 @@ def main():
         for name, what in (LARGE if args.large else CASES).items():
             if not args.case or name in args.case:
                 bench.case(name, *what)
+        for name, what in (care.LARGE if args.large else care.CASES).items():
+            if not args.case or name in args.case:
+                bench.care_case(name, *what)
         print()
         report.print_limits(bench.result)
         if args.json or not args.quick:

@@ -121,6 +121,10 @@ class Wherry(Tool):
     def restored(self, source, target):
         return target
 
+    def forget_steps(self, keep):
+        return [[self.program, "forget", "--quiet", "--keep-last", str(keep)],
+                [self.program, "gc", "--quiet"]]
+
     @staticmethod
     def summary(output):
         """The object that tells what a backup did."""
@@ -153,6 +157,11 @@ class Restic(Tool):
                 target], None
 
 
+    def forget_steps(self, keep):
+        return [[self.program, "forget", "--quiet", "--prune", "--keep-last",
+                 str(keep)]]
+
+
 class Rustic(Tool):
     kind = "rustic"
 
@@ -169,6 +178,11 @@ class Rustic(Tool):
 
     def restore(self, source, target):
         return [self.program, "restore", "latest", target], None
+
+
+    def forget_steps(self, keep):
+        return [[self.program, "forget", "--prune", "--instant-delete",
+                 "--keep-last", str(keep)]]
 
 
 class Borg(Tool):
@@ -192,6 +206,11 @@ class Borg(Tool):
 
     def restore(self, source, target):
         return [self.program, "extract", "::n%d" % self.count], target
+
+
+    def forget_steps(self, keep):
+        return [[self.program, "prune", "--keep-last", str(keep)],
+                [self.program, "compact"]]
 
 
 class Kopia(Tool):
@@ -222,6 +241,16 @@ class Kopia(Tool):
         last = max(json.loads(out), key=lambda s: s["startTime"])
         return [self.program, "restore", "--no-progress",
                 last["rootEntry"]["obj"], target], None
+
+    def forget_steps(self, keep):
+        none = ["--keep-%s=0" % x for x in ("hourly", "daily", "weekly",
+                                            "monthly", "annual")]
+        # Without safety it gives back at once what others wait with a day.
+        return [[self.program, "policy", "set", "--global",
+                 "--keep-latest=%d" % keep, *none],
+                [self.program, "snapshot", "expire", "--all", "--delete"],
+                *2 * [[self.program, "maintenance", "run", "--full",
+                       "--safety=none"]]]
 
 
 PEERS = {c.kind: c for c in (Restic, Rustic, Kopia, Borg)}
