@@ -3,7 +3,7 @@
 
 #include "tests/unit/store_writers.h"
 
-/* The other actors: who collects, forgets, merges the index, reads. */
+/* The other actors: who collects, forgets, merges, rotates keys, reads. */
 
 /* --- collectors ------------------------------------------------------------------*/
 
@@ -124,6 +124,22 @@ static inline void run_merger(struct actor *a)
 		actor_say(a, "merged", t->result, &t->err);
 		t->w->merges += t->result == 0;
 	}
+	store_close(st);
+}
+
+/* Begins a new epoch: the keys of all that is put from then on. */
+static inline void run_rotator(struct actor *a)
+{
+	struct task *t = a->arg;
+	struct store_rotate_options opt = { .new_ids = false };
+	struct store_rotate_result res;
+	struct store *st = world_open(stepped_new(a, &t->err), &t->err);
+
+	t->result = -1;
+	if (st != NULL)
+		t->result = store_key_rotate(st, &opt, &res, &t->err);
+	actor_say(a, "rotated", t->result, &t->err);
+	t->w->rotations += t->result == 0;
 	store_close(st);
 }
 

@@ -94,8 +94,9 @@ static void add_other(struct chaos *c)
 		{ "F", run_forgetter }, { "M", run_merger },
 		{ "M", run_merger }, { "R", run_reader },
 		{ "K", run_checker }, { "P", run_repairer },
+		{ "E", run_rotator },
 	};
-	unsigned which = draw(8);
+	unsigned which = draw(sizeof(others) / sizeof(others[0]));
 	struct task *t = chaos_task(c);
 
 	t->rounds = draw(3);
@@ -229,7 +230,7 @@ static void chaos_begin(struct chaos *c, uint64_t seed)
 	name_actors(c);
 }
 
-static unsigned total[6];
+static unsigned total[7];
 static struct chaos c;
 
 /* What the code itself says stands in the trace where it says it. */
@@ -255,6 +256,7 @@ static void one_run(uint64_t seed)
 	total[3] += c.w.collections;
 	total[4] += c.w.deleted;
 	total[5] += c.w.merges;
+	total[6] += c.w.rotations;
 	world_release(&c.w);
 }
 
@@ -271,11 +273,11 @@ static void nothing_live_is_ever_lost(void **state)
 	for (uint64_t i = 0; i < runs; i++)
 		one_run(first + i);
 	printf("%u looks, %u commits, %u forgotten, %u collections, "
-	    "%u packs deleted, %u merges\n", total[0], total[1], total[2],
-	    total[3], total[4], total[5]);
+	    "%u packs deleted, %u merges, %u new epochs\n", total[0], total[1],
+	    total[2], total[3], total[4], total[5], total[6]);
 	/* It was about something. */
 	if (runs >= 100)
-		for (int i = 0; i < 6; i++)
+		for (int i = 0; i < 7; i++)
 			assert_true(total[i] > runs / 20);
 }
 

@@ -24,7 +24,8 @@ struct world {
 	char done[64][STORE_SESSION_MAX];  /* commits that were reported */
 	char noted[64][STORE_SESSION_MAX]; /* what was ever forgotten */
 	unsigned ndone, nnoted;
-	unsigned looks, commits, forgets, collections, deleted, merges;
+	unsigned looks, commits, forgets, collections, deleted, merges,
+	    rotations;
 };
 
 static char world_key[128]; /* the key file of all actors */
