@@ -219,13 +219,21 @@ static int64_t end_at(struct backup *b)
 	return due > since ? due : since;
 }
 
+/* Would there be anything in a checkpoint that no earlier one has? */
+static bool has_gained(struct backup *b)
+{
+	struct item *it = b->encode_at;
+
+	return b->gained > 0 || (it != NULL && it->decided && it->big);
+}
+
 /* Wait for an event, but no longer than a second or that; the lock is held. */
 static int wait_second(struct backup *b)
 {
 	const int64_t second = 1000000000;
 	int64_t now = clock_mono_ns(), until = end_at(b);
 
-	if (until > now + second)
+	if (until > now + second || !has_gained(b))
 		until = now + second;
 	return pthread_cond_timedwait(&b->wake, &b->lock,
 	    &(struct timespec){ until / second, until % second });
@@ -252,7 +260,7 @@ static int main_loop(struct backup *b, struct err *err)
 		if (did < 0)
 			return -1;
 		/* What was ready is encoded: none of it is lost. */
-		if (engine_cancelled(b->e) || clock_mono_ns() >= end_at(b))
+		if (engine_cancelled(b->e) || (clock_mono_ns() >= end_at(b) && has_gained(b)))
 			return 1;
 		if (backup_alive(b, err) < 0)
 			return -1;

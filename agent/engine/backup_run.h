@@ -91,6 +91,7 @@ struct item {
 	bool waits_inode;       /* decided when the inode rule is */
 	bool counted;           /* as used, in `old` */
 	bool beyond;            /* no checkpoint has come so far */
+	bool big;               /* read in pieces, one such file at a time */
 	bool resume;            /* its state tells content to go on behind */
 	bool trusted;           /* ... whose chunks need no asking (R3) */
 	bool partial;           /* reading was ended before its end */

@@ -396,7 +396,7 @@ int encode_partial(struct backup *b, struct err *err)
 	struct fmt_content c = { 0 };
 
 	/* Only of what is not to be read again in any case. */
-	if (it == NULL || !it->partial || it->gone || it->no_state || it->no_carry ||
+	if (it == NULL || !it->partial || it->size == 0 || it->gone || it->no_state || it->no_carry ||
 	    (it->bits & (FMT_CHANGED | FMT_UNREAD)) || it->content.kind == CONTENT_NONE)
 		return 0;
 	content_tell(&it->content, it->size, &c);

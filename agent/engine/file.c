@@ -219,7 +219,7 @@ static void store_big(struct backup *b, unsigned self, struct item *it, int fd)
 		backup_fail(b, &err);
 	} else {
 		it->size = before + res.size;
-		it->partial = res.stopped && it->size > 0;
+		it->partial = res.stopped;
 	}
 }
 

@@ -452,6 +452,7 @@ void item_submit_fetch(struct backup *b, struct item *it, bool content)
 {
 	atomic_fetch_add(&it->busy, 1);
 	if (content && it->type == FMT_FILE && it->size > b->medium_max) {
+		it->big = true;
 		file_submit_big(b, it);
 		return;
 	}

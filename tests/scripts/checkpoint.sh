@@ -182,7 +182,7 @@ sleep 2.1
 fresh
 backup huge --volume huge $short
 [ "$(field checkpoints)" -ge 2 ] || fail "$(field checkpoints) checkpoints in a file"
-[ "$(field read_bytes)" -lt 85000000 ] ||
+[ "$(field read_bytes)" -lt 130000000 ] ||
 	fail "$(field read_bytes) bytes were read of 75 million that are no hole"
 run 0 restore "$id" --target back --quiet
 same_tree huge back
