@@ -245,33 +245,6 @@ static void an_id_nobody_stored_can_be_poisoned_and_is_then_told(void **state)
 	scene_free(&sc);
 }
 
-/* What is said to remain: whole chunks can be guessed, and lengths seen. */
-static void a_thief_confirms_guesses_of_whole_chunks(void **state)
-{
-	struct scene sc;
-	struct store *thief;
-	struct store_worker *w;
-	struct store_loc loc;
-	struct err err = ERR_INIT;
-	uint8_t plain[BLOB_LEN], guess[32];
-
-	(void)state;
-	scene_make(&sc);
-	thief = open_file(sc.mem, sc.thief_line);
-	w = worker(thief);
-	fill(plain, sizeof(plain), 1);
-	store_blob_id(w, STORE_DATA, plain, sizeof(plain), guess);
-	assert_memory_equal(guess, sc.data, 32);
-	ok(store_locate(thief, guess, &loc, &err));
-	assert_int_equal(loc.plain_len, BLOB_LEN);
-	plain[0] ^= 1;
-	store_blob_id(w, STORE_DATA, plain, sizeof(plain), guess);
-	assert_int_equal(store_locate(thief, guess, &loc, &err), 1);
-	store_worker_free(w);
-	store_close(thief);
-	scene_free(&sc);
-}
-
 /* --- a stolen write credential: parents and snapshots ----------------------*/
 
 static const struct store_snapshot *parent_of(struct store_session *s)
@@ -784,7 +757,6 @@ int main(void)
 		cmocka_unit_test(an_id_that_is_stored_cannot_be_poisoned),
 		cmocka_unit_test(
 		    an_id_nobody_stored_can_be_poisoned_and_is_then_told),
-		cmocka_unit_test(a_thief_confirms_guesses_of_whole_chunks),
 		cmocka_unit_test(a_thief_is_no_other_slots_parent),
 		cmocka_unit_test(a_volume_that_two_slots_hold_is_told),
 		cmocka_unit_test(those_who_share_a_slot_trust_each_other),

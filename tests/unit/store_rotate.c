@@ -450,7 +450,7 @@ static void a_newer_version_stops_when_an_administrator_signed_it(void **state)
 	backend_close(mem);
 }
 
-/* --- domains ------------------------------------------------------------------------------------*/
+/* --- domains ---------------------------------------------------------------------------------*/
 
 /* The keys of one domain say nothing of another's ids, before and after. */
 static void a_domain_is_not_confirmed_from_another(void **state)

@@ -283,6 +283,35 @@ static void removal_ends_the_poisoning(void **state)
 	scene_free(&sc);
 }
 
+/* --- guesses --------------------------------------------------------------------------*/
+
+/* What is said to remain: whole chunks can be guessed, and lengths seen. */
+static void a_thief_confirms_guesses_of_whole_chunks(void **state)
+{
+	struct scene sc;
+	struct store *thief;
+	struct store_worker *w;
+	struct store_loc loc;
+	struct err err = ERR_INIT;
+	uint8_t plain[BLOB_LEN], guess[32];
+
+	(void)state;
+	scene_make(&sc);
+	thief = open_file(sc.mem, sc.thief_line);
+	w = worker(thief);
+	fill(plain, sizeof(plain), 1);
+	store_blob_id(w, STORE_DATA, plain, sizeof(plain), guess);
+	assert_memory_equal(guess, sc.data, 32);
+	ok(store_locate(thief, guess, &loc, &err));
+	assert_int_equal(loc.plain_len, BLOB_LEN);
+	plain[0] ^= 1;
+	store_blob_id(w, STORE_DATA, plain, sizeof(plain), guess);
+	assert_int_equal(store_locate(thief, guess, &loc, &err), 1);
+	store_worker_free(w);
+	store_close(thief);
+	scene_free(&sc);
+}
+
 /* --- overwriting and deleting -------------------------------------------------------------*/
 
 /* What stands under keys, config and epochs is made unusable in some way. */
@@ -469,6 +498,7 @@ int main(void)
 		cmocka_unit_test(without_an_end_nothing_is_deleted),
 		cmocka_unit_test(a_poisoned_id_is_healed_by_repair_and_backup),
 		cmocka_unit_test(removal_ends_the_poisoning),
+		cmocka_unit_test(a_thief_confirms_guesses_of_whole_chunks),
 		cmocka_unit_test(no_later_backup_is_turned_to_a_thiefs_keys),
 		cmocka_unit_test(
 		    an_older_config_is_not_the_newest_under_another_number),
