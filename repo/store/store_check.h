@@ -45,8 +45,9 @@ struct store_check_result {
  * read_percent every blob opened or, without the read right, checksummed),
  * snapshots.  Each damage is told to report with the object's key (and the
  * blob's id, or NULL), but for what a repair has listed.  report, suspect and
- * progress are called by one thread at a time.  Each job holds a worker, the longest blob and 2 MiB.  Return 0 when
- * the look was complete, whatever it found; -1 when it could not be.
+ * progress are called by one thread at a time.  Each job holds a worker, the
+ * longest blob and 2 MiB.  Return 0 when the look was complete, whatever it
+ * found; -1 when it could not be.
  */
 int store_check(struct store *st, const struct store_check_options *opt,
     void (*report)(void *ctx, const char *key, const uint8_t *id,

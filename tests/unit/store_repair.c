@@ -555,7 +555,7 @@ static void a_snapshot_that_lost_something_is_marked(void **state)
 	backend_close(w.mem);
 }
 
-/* --- who may, and what it leaves -------------------------------------------------------------------*/
+/* --- who may, and what it leaves ----------------------------------------------------*/
 
 static void repair_needs_an_administrator(void **state)
 {
@@ -622,7 +622,7 @@ static void a_dry_run_changes_nothing(void **state)
 	backend_close(w.mem);
 }
 
-/* --- faults --------------------------------------------------------------------------------------------*/
+/* --- faults --------------------------------------------------------------------------*/
 
 struct trouble {
 	uint64_t at;
