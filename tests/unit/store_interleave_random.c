@@ -270,8 +270,13 @@ static void nothing_live_is_ever_lost(void **state)
 	printf("first seed %llu, %llu runs\n", (unsigned long long)first,
 	    (unsigned long long)runs);
 	fflush(stdout);
-	for (uint64_t i = 0; i < runs; i++)
+	for (uint64_t i = 0; i < runs; i++) {
 		one_run(first + i);
+		if ((i + 1) % 1000 == 0) {
+			printf("%llu runs\n", (unsigned long long)i + 1);
+			fflush(stdout);
+		}
+	}
 	printf("%u looks, %u commits, %u forgotten, %u collections, "
 	    "%u packs deleted, %u merges, %u new epochs\n", total[0], total[1],
 	    total[2], total[3], total[4], total[5], total[6]);
