@@ -16,7 +16,7 @@ if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
 fi
 names=$("$here/deps.sh" --list runtime build | grep '^lib.*-dev$' |
     grep -v '^libc6-dev$')
-sum=$({ echo "$names"; cat /etc/os-release; } | sha256sum | cut -c1-16)
+sum=$({ cat "$0" /etc/os-release; echo "$names"; } | sha256sum | cut -c1-16)
 root=$cache/arm64-$sum
 
 mkdir -p "$cache"
@@ -52,6 +52,10 @@ for deb in "$apt"/cache/archives/*.deb; do
 	esac
 done
 rm -rf "$apt"
+# Links that begin at the machine's root are meant to begin at this one.
+find "$root" -type l -lname '/*' | while read -r link; do
+	ln -sfn "$root$(readlink "$link")" "$link"
+done
 if [ ! -d "$root/usr/lib/$triplet/pkgconfig" ]; then
 	echo "the packages for arm64 hold no libraries"
 	rm -rf "$root"
