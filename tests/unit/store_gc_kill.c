@@ -39,6 +39,7 @@ static struct backend *copy(void)
  */
 static int make_seed(void **state)
 {
+	struct hook h = { .part = NULL };
 	struct writer x, y;
 	struct buf some = BUF_INIT;
 	char a[48], b[48];
@@ -61,12 +62,25 @@ static int make_seed(void **state)
 	writer_put(&y, 200, 205);
 	writer_commit(&x, NULL);
 	writer_commit(&y, NULL);
-	writer_open(&x, seed, "f"); /* it ends here, as if killed */
+	/* It is killed: nothing that it does after that arrives. */
+	x = (struct writer){ .st = hooked(seed, &h) };
+	x.w = worker(x.st);
+	x.s = begin_of(x.st, "f");
 	writer_put(&x, 0, 5);
 	writer_put(&x, 300, 340);
+	h.fail_at = atomic_load(&h.calls) + 1;
+	h.first = BACKEND_FAULT_BEFORE;
+	store_session_abort(x.s);
 	writer_close(&x);
 	forget(seed, a);
 	forget(seed, b);
+	return 0;
+}
+
+static int free_seed(void **state)
+{
+	(void)state;
+	backend_close(seed);
 	return 0;
 }
 
@@ -175,5 +189,5 @@ int main(void)
 		cmocka_unit_test(every_answer_may_be_lost),
 	};
 
-	return cmocka_run_group_tests(tests, make_seed, NULL);
+	return cmocka_run_group_tests(tests, make_seed, free_seed);
 }

@@ -74,8 +74,9 @@ static inline int writer_try(struct writer *x, char session[48],
 	struct store_snapshot *sn;
 	char id[17];
 
-	if (store_put(x->s, x->w, STORE_STATE, x->ids.p, x->ids.len, false,
-	        &res, err) != 0)
+	if (store_put(x->s, x->w, STORE_STATE, x->ids.len == 0 ?
+	        (const uint8_t *)"" : x->ids.p, x->ids.len, false, &res,
+	        err) != 0)
 		fail_msg("store_put: %s", err->msg);
 	memcpy(c.state.id, res.id, 32);
 	c.state.entries = 1;
