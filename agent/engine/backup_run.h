@@ -85,7 +85,8 @@ struct item {
 	bool decided;           /* how it is to be encoded */
 	bool carry;             /* by its leaf, unread */
 	bool linked;            /* content comes from an earlier name of the inode */
-	bool gone;              /* vanished: no entry */
+	bool gone;              /* vanished or left out: no entry */
+	bool passed;            /* gone, and the parent has none either */
 	bool small;             /* decided: its content may go into a bundle */
 	bool bundled;           /* bundle_step has gone past */
 	bool waits_inode;       /* decided when the inode rule is */

@@ -221,7 +221,8 @@ static void drop_first(struct backup *b)
 
 /*
  * The group's items, if all of them are here and ready: they follow each
- * other from `it` on.  Return their number, 0 when some are not ready yet.
+ * other from `it` on, but for such as are passed over.  Return their number, 0
+ * when some are not ready yet.
  */
 static unsigned group_ready(struct backup *b, struct item *it)
 {
@@ -229,10 +230,20 @@ static unsigned group_ready(struct backup *b, struct item *it)
 	unsigned n = 0;
 
 	pthread_mutex_lock(&b->lock);
-	for (; it != NULL && it->group == g && it->bundled && it->carry; it = it->next)
-		n++;
+	for (; it != NULL && n < g->matched && it->bundled &&
+	    (it->passed || (it->group == g && it->carry)); it = it->next)
+		n += !it->passed;
 	pthread_mutex_unlock(&b->lock);
 	return n == g->matched ? n : 0;
+}
+
+/* The next item that is not passed over; there is one. */
+static const struct item *next_carried(const struct item *it)
+{
+	do
+		it = it->next;
+	while (it->passed);
+	return it;
 }
 
 /* Paths of the items' directories, each made once. */
@@ -246,7 +257,7 @@ static int carried_paths(struct item *first, unsigned n, struct archive_carried 
 	/* What follows the last item is the walk's. */
 	for (unsigned i = 0; i < n; i++) {
 		if (i > 0)
-			it = it->next;
+			it = next_carried(it);
 		if (it->dir != last)
 			total += it->dir->depth;
 		last = it->dir;
@@ -261,7 +272,7 @@ static int carried_paths(struct item *first, unsigned n, struct archive_carried 
 	last = NULL;
 	for (unsigned i = 0; i < n; i++) {
 		if (i > 0)
-			it = it->next;
+			it = next_carried(it);
 		if (it->dir != last) {
 			for (const struct dir *d = it->dir; d->parent != NULL; d = d->parent)
 				c[d->depth - 1] = (struct fmt_comp){ d->name, d->len, d->h };
@@ -286,13 +297,14 @@ static int carry_group(struct backup *b, struct item *first, unsigned n, struct 
 		return -1;
 	if (archive_tree_carry(b->tree, first->group->leaf, v, n, err) < 0)
 		return -1;
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i += !first->passed, drop_first(b)) {
+		first = b->encode_at;
+		if (first->passed)
+			continue;
 		if (first->type == FMT_FILE && state_tells(first) &&
 		    keep_linked(b, first, &first->state.content, err) < 0)
 			return -1;
 		count(b, first);
-		drop_first(b);
-		first = b->encode_at;
 	}
 	return 0;
 }
@@ -396,8 +408,8 @@ int encode_partial(struct backup *b, struct err *err)
 	struct fmt_content c = { 0 };
 
 	/* Only of what is not to be read again in any case. */
-	if (it == NULL || !it->partial || it->size == 0 || it->gone || it->no_state || it->no_carry ||
-	    (it->bits & (FMT_CHANGED | FMT_UNREAD)) || it->content.kind == CONTENT_NONE)
+	if (it == NULL || !it->partial || it->size == 0 || it->gone || it->no_state ||
+	    it->no_carry || (it->bits & (FMT_CHANGED | FMT_UNREAD)) || it->content.kind == CONTENT_NONE)
 		return 0;
 	content_tell(&it->content, it->size, &c);
 	it->bits |= FMT_UNREAD;

@@ -458,7 +458,7 @@ static int settle_match(struct backup *b, struct item *it, struct err *err)
 static int merge_item(struct backup *b, struct item *it, struct err *err)
 {
 	it->small = it->type == FMT_FILE && it->size < SMALL_MAX;
-	if (it->no_state) {
+	if (it->no_state && !it->gone) {
 		it->beyond = b->beyond;
 		merge_spoil(b, b->at_group);
 		read_item(b, it, ITEM_NEW);
@@ -478,6 +478,11 @@ static int merge_item(struct backup *b, struct item *it, struct err *err)
 			return -1;
 	}
 	it->beyond = b->beyond;
+	if (it->gone) {
+		/* Neither here nor there: its leaf may be carried over. */
+		it->passed = it->decided = true;
+		return 0;
+	}
 	merge_spoil(b, b->at_group);
 	read_item(b, it, ITEM_NEW);
 	return 0;

@@ -374,15 +374,17 @@ static int run_tree(struct restore *r, struct err *err)
 
 	if (r->sn->sealed)
 		return store_need(r->st, STORE_READ, "restore", err);
-	if (open_target(r, err) < 0 || set_prefix(r, err) < 0 || restore_tools(r, err) < 0)
+	if (set_prefix(r, err) < 0 || restore_tools(r, err) < 0)
 		return -1;
-	/* Whether the path is there, before anything is touched. */
+	/* Whether the path is there, before anything is made or touched. */
 	v = restore_view(r, false, err);
 	if (v == NULL)
 		return -1;
 	if (!view_is_dir(v))
 		cut_prefix(r);
 	view_close(v);
+	if (open_target(r, err) < 0)
+		return -1;
 	if (r->prefix[0] == '\0' && r->opt->include == NULL && r->opt->exclude == NULL) {
 		atomic_store(&p->files_total, r->sn->files);
 		atomic_store(&p->bytes_total, r->sn->size);

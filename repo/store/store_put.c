@@ -221,7 +221,8 @@ static int seal(struct store_session *s, struct store_worker *w,
 	if (pl->method == ZIP_RAW) {
 		/* Nothing to copy from but the caller's: sealed in place. */
 		fmt_blob_prefix(dst, pl->method, plain_len);
-		memcpy(dst + FMT_BLOB_PREFIX, pl->data, pl->len);
+		if (pl->len > 0)
+			memcpy(dst + FMT_BLOB_PREFIX, pl->data, pl->len);
 		src = dst;
 	} else {
 		fmt_blob_prefix(w->scratch, pl->method, plain_len);

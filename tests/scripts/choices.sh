@@ -83,6 +83,18 @@ backup e -e '*'
 holds "$id"
 run 2 backup e -e '/'
 run 1 backup e --exclude-file absent
+# Of a leaf in which a file is left out each time nothing is read again.
+sleep 2.1
+backup e --exclude-larger-than 4K --volume larger
+backup e --exclude-larger-than 4K --volume larger
+[ "$(field read_bytes)" = 0 ] || fail "$(field read_bytes) bytes around a file left out"
+holds "$id" a.c a.o drop drop/deep drop/deep/y keep keep/b.o keep/cache keep/cache/x \
+	tmp tmp/z
+backup e --volume larger
+[ "$(field read_bytes)" -ge 5000 ] || fail "a file that is no longer left out is missing"
+backup e --exclude-larger-than 4K --volume larger
+holds "$id" a.c a.o drop drop/deep drop/deep/y keep keep/b.o keep/cache keep/cache/x \
+	tmp tmp/z
 # What is left out now and not the next time comes back into the merge.
 backup e -e '*.o' -e drop --volume e
 backup e --volume e
