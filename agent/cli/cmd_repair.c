@@ -158,7 +158,9 @@ static void print_screen(const struct engine_repair_result *r, bool dry_run)
 		    "are named above\n"
 		    "next       back up the same sources: what they still have "
 		    "is stored again, and heals\n           the older snapshots, "
-		    "too. Then 'wherry repair' says what stays lost.\n",
+		    "too. Then 'wherry repair' says what stays lost.\n           "
+		    "While a snapshot is damaged gc deletes nothing; 'wherry "
+		    "forget --id' gives it up.\n",
 		    cli_count_text(a, sizeof(a), s->lost),
 		    cli_count_text(b, sizeof(b), r->snapshots_damaged));
 	else if (r->unreadable > 0)

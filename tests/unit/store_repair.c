@@ -555,6 +555,54 @@ static void a_snapshot_that_lost_something_is_marked(void **state)
 	backend_close(w.mem);
 }
 
+/* --- configs ------------------------------------------------------------------------*/
+
+static bool there(struct backend *mem, const char *key)
+{
+	struct backend_stat bs;
+	struct err err = ERR_INIT;
+
+	return backend_stat(mem, key, &bs, &err) == 0;
+}
+
+static void a_damaged_config_goes_while_another_is_in_force(void **state)
+{
+	struct store_rotate_options rotate = { .new_ids = false };
+	struct store_repair_result res;
+	struct err err = ERR_INIT;
+	struct store *st;
+	struct told told;
+	struct world w;
+	struct store_rotate_result rotated;
+
+	(void)state;
+	make_world(&w);
+	st = reopen(w.mem);
+	ok(store_key_rotate(st, &rotate, &rotated, &err));
+	store_close(st);
+	/* One that was replaced. */
+	flip(w.mem, "config/00000001", 60);
+	res = repair(w.mem, false, false, NULL, &told);
+	assert_int_equal(res.removed, 1);
+	assert_int_equal(res.rewritten, 0);
+	assert_false(there(w.mem, "config/00000001"));
+	/* One that would count: the one in force is written above it. */
+	ok(backend_put(w.mem, "config/00000007", "rubbish", 7, &err));
+	res = repair(w.mem, false, false, NULL, &told);
+	assert_int_equal(res.removed, 1);
+	assert_int_equal(res.rewritten, 1);
+	assert_false(there(w.mem, "config/00000007"));
+	assert_true(there(w.mem, "config/00000008"));
+	expect_sound(w.mem);
+	/* Then the other can be damaged. */
+	flip(w.mem, "config/00000002", 60);
+	res = repair(w.mem, false, false, NULL, &told);
+	assert_int_equal(res.removed, 1);
+	expect_sound(w.mem);
+	expect_blobs(&w, NULL);
+	backend_close(w.mem);
+}
+
 /* --- who may, and what it leaves ----------------------------------------------------*/
 
 static void repair_needs_an_administrator(void **state)
@@ -720,6 +768,7 @@ int main(void)
 		cmocka_unit_test(a_list_that_is_not_complete_forbids_carrying_over),
 		cmocka_unit_test(a_forged_list_is_passed_over),
 		cmocka_unit_test(a_snapshot_that_lost_something_is_marked),
+		cmocka_unit_test(a_damaged_config_goes_while_another_is_in_force),
 		cmocka_unit_test(repair_needs_an_administrator),
 		cmocka_unit_test(a_dry_run_changes_nothing),
 		cmocka_unit_test(a_store_that_goes_away_at_any_moment),
