@@ -409,7 +409,8 @@ int encode_partial(struct backup *b, struct err *err)
 
 	/* Only of what is not to be read again in any case. */
 	if (it == NULL || !it->partial || it->size == 0 || it->gone || it->no_state ||
-	    it->no_carry || (it->bits & (FMT_CHANGED | FMT_UNREAD)) || it->content.kind == CONTENT_NONE)
+	    it->no_carry || (it->bits & (FMT_CHANGED | FMT_UNREAD)) ||
+	    it->content.kind == CONTENT_NONE)
 		return 0;
 	content_tell(&it->content, it->size, &c);
 	it->bits |= FMT_UNREAD;

@@ -274,7 +274,7 @@ static void a_directory_is_padded_by_zeros(void **state)
 
 static void parity_covers_its_pack(void **state)
 {
-	uint8_t sums[255 * 8] = { 0 };
+	uint8_t sums[256 * 8] = { 0 };
 	struct fmt_parity good = { 1000, 100, 10, 2, sums, NULL };
 	struct buf b = BUF_INIT;
 
