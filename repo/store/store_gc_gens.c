@@ -229,6 +229,10 @@ static int put_list(struct gc *g, const struct fmt_dead *d, struct err *err)
 		crypto_sha256(g->list_hash, obj.p, obj.len);
 		fmt_key_dead(key, g->n, g->list_hash);
 		r = store_object_put(g->st->be, key, obj.p, obj.len, err);
+		if (r < 0 && err->class == ERR_FULL)
+			err_wrap(err, "no room even for the list of what is "
+			    "dead; make room for %zu KiB, then collect again",
+			    obj.len / 1024 + 16);
 	}
 	buf_release(&obj);
 	if (r > 0)
