@@ -21,6 +21,21 @@ int store_live_page(struct store_live *l, enum store_kind kind,
 int store_live_chunk(struct store_live *l, const uint8_t id[STORE_ID_LEN],
     struct err *err);
 
+/*
+ * For who wants to know no more than whether all of it is indexed: begin, tell
+ * all, ask once, end.  memory: bytes of each step; spill to TMPDIR else.  By
+ * going through index and ids in one order this takes a small part of what a
+ * look-up of each would.
+ */
+struct store_live *store_live_begin(size_t memory, struct err *err);
+void store_live_end(struct store_live *l); /* NULL is fine */
+/*
+ * Return 0 when each told blob has an indexed copy in a pack that is listed,
+ * 1 when not (or when the index was merged meanwhile: look one by one), -1.
+ */
+int store_live_indexed(struct store *st, struct store_live *l, size_t memory,
+    struct err *err);
+
 /* What the rooms above know: which blobs a snapshot needs. */
 struct store_walker {
 	/*
