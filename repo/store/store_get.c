@@ -131,11 +131,21 @@ void store_worker_free(struct store_worker *w)
 /* --- where -------------------------------------------------------------------------*/
 
 /*
+ * A listing is no snapshot in time: look once more, and again as long as
+ * segments that it showed have been merged away before they were read.
+ */
+#define RELIST_MAX 16
+static int64_t relist_age(bool missed)
+{
+	return missed ? 0 : STORE_FRESH_NS;
+}
+
+/*
  * The first copy in the index as it is known, of those that are not listed as
  * damaged if there is one: 0, 1, -1.
  */
 static int locate_known(struct store *st, const uint8_t id[STORE_ID_LEN],
-    struct store_loc *ret_loc, struct err *err)
+    struct store_loc *ret_loc, bool *ret_missed, struct err *err)
 {
 	struct store_lookup lk;
 	struct store_loc loc;
@@ -152,6 +162,7 @@ static int locate_known(struct store *st, const uint8_t id[STORE_ID_LEN],
 		if (!bad)
 			break;
 	}
+	*ret_missed = lk.missed;
 	store_lookup_end(st, &lk);
 	return r == 1 && any ? 0 : r;
 }
@@ -173,17 +184,17 @@ static int locate_nowhere(struct store *st, struct err *err)
 int store_locate(struct store *st, const uint8_t id[STORE_ID_LEN],
     struct store_loc *ret_loc, struct err *err)
 {
+	bool missed;
 	int r;
 
 	if (store_index_refresh(st, STORE_ANY_AGE, err) != 0)
 		return -1;
-	r = locate_known(st, id, ret_loc, err);
-	if (r != 1)
-		return r;
-	/* A listing is no snapshot in time: look once more. */
-	if (store_index_refresh(st, STORE_FRESH_NS, err) != 0)
-		return -1;
-	r = locate_known(st, id, ret_loc, err);
+	r = locate_known(st, id, ret_loc, &missed, err);
+	for (int i = 0; r == 1 && (i == 0 || missed) && i < RELIST_MAX; i++) {
+		if (store_index_refresh(st, relist_age(missed), err) != 0)
+			return -1;
+		r = locate_known(st, id, ret_loc, &missed, err);
+	}
 	return r == 1 ? locate_nowhere(st, err) : r;
 }
 
@@ -445,7 +456,8 @@ static bool copy_failed(const struct err *err)
  */
 static int get_copies(struct store *st, struct store_worker *w,
     enum store_kind kind, const uint8_t id[STORE_ID_LEN], bool listed,
-    struct buf *ret_data, struct err *first, struct err *err)
+    struct buf *ret_data, struct err *first, bool *missed,
+    struct err *err)
 {
 	struct store_lookup lk;
 	struct store_loc loc;
@@ -466,6 +478,7 @@ static int get_copies(struct store *st, struct store_worker *w,
 		if (first->class == ERR_NONE)
 			*first = *err;
 	}
+	*missed |= lk.missed;
 	store_lookup_end(st, &lk);
 	return r;
 }
@@ -473,14 +486,19 @@ static int get_copies(struct store *st, struct store_worker *w,
 /* Try every copy that the index knows: 0, 1 when there is none, -1. */
 static int get_known(struct store *st, struct store_worker *w,
     enum store_kind kind, const uint8_t id[STORE_ID_LEN],
-    struct buf *ret_data, struct err *err)
+    struct buf *ret_data, bool *ret_missed, struct err *err)
 {
 	struct err first = ERR_INIT;
-	int r = get_copies(st, w, kind, id, false, ret_data, &first, err);
+	int r;
+
+	*ret_missed = false;
+	r = get_copies(st, w, kind, id, false, ret_data, &first, ret_missed,
+	    err);
 
 	/* What was found damaged before is tried last. */
 	if (r == 1 && store_bad_any(st->bad))
-		r = get_copies(st, w, kind, id, true, ret_data, &first, err);
+		r = get_copies(st, w, kind, id, true, ret_data, &first,
+		    ret_missed, err);
 	if (r == 1 && first.class != ERR_NONE) {
 		*err = first;
 		return -1;
@@ -491,16 +509,19 @@ static int get_known(struct store *st, struct store_worker *w,
 int store_get(struct store *st, struct store_worker *w, enum store_kind kind,
     const uint8_t id[STORE_ID_LEN], struct buf *ret_data, struct err *err)
 {
+	bool missed;
 	int r;
 
 	if (store_index_refresh(st, STORE_ANY_AGE, err) != 0)
 		return -1;
-	r = get_known(st, w, kind, id, ret_data, err);
-	if (r == 0 || (r < 0 && !copy_failed(err)))
-		return r;
+	r = get_known(st, w, kind, id, ret_data, &missed, err);
 	/* It may have been moved since the index was listed. */
-	if (store_index_refresh(st, STORE_FRESH_NS, err) != 0)
-		return -1;
-	r = get_known(st, w, kind, id, ret_data, err);
+	for (int i = 0; (i == 0 || missed) && i < RELIST_MAX; i++) {
+		if (r == 0 || (r < 0 && !copy_failed(err)))
+			return r;
+		if (store_index_refresh(st, relist_age(missed), err) != 0)
+			return -1;
+		r = get_known(st, w, kind, id, ret_data, &missed, err);
+	}
 	return r == 1 ? locate_nowhere(st, err) : r;
 }

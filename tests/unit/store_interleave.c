@@ -614,6 +614,37 @@ static void a_reader_sees_all_while_the_index_is_merged(void **state)
 	(void)state;
 }
 
+/*
+ * Its pack was moved, and the segment that tells where to is merged away before
+ * it is read.
+ */
+static void a_reader_lists_again_while_segments_go(void **state)
+{
+	(void)state;
+	for (unsigned steps = 0; steps < 10; steps++) {
+		struct task t = { .rounds = 0 };
+		struct stage *s = stage_new();
+		struct actor *r, *c;
+
+		succeeds(s, writer(s, "W0", 0x3ff, "none"));
+		succeeds(s, writer(s, "W1", 0x003, "none"));
+		/* So many that gc merges its own segment, too. */
+		for (unsigned i = 10; i < 14; i++)
+			succeeds(s, writer(s, "W", 1u << i, "none"));
+		succeeds(s, forgetter(s, "F", s->w.done[0]));
+		r = stage_add(s, "R", run_reader, &t);
+		assert_true(run_until(r, "get", "packs/"));
+		c = collector(s, "C");
+		assert_true(run_until(c, "put", "index/manifest/"));
+		assert_true(run_until(r, "list", "index/manifest/"));
+		for (unsigned i = 0; i < steps && !r->done; i++)
+			sched_step(r);
+		collected(s, c, STORE_GC_DONE);
+		succeeds(s, r);
+		stage_end(s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -639,6 +670,7 @@ int main(void)
 		cmocka_unit_test(who_loses_the_manifest_removes_nothing),
 		cmocka_unit_test(an_old_manifest_removes_nothing),
 		cmocka_unit_test(a_reader_sees_all_while_the_index_is_merged),
+		cmocka_unit_test(a_reader_lists_again_while_segments_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
