@@ -66,6 +66,41 @@ static void sizes_double_unless_forced(void **state)
 	backend_close(w.mem);
 }
 
+static void segments_of_an_old_epoch_move_to_the_new_one(void **state)
+{
+	struct store_rotate_options opt = { .new_ids = false };
+	struct store_merge_result res;
+	struct err err = ERR_INIT;
+	struct store_seglist *l;
+	struct world w;
+	struct store *st;
+	struct store_rotate_result rotated;
+
+	(void)state;
+	w.mem = new_repository();
+	st = reopen(w.mem);
+	for (unsigned n = 0; n < 4; n++)
+		put_session(st, &w, n);
+	ok(merge_with(st, 0, true, &res, &err));
+	put_session(st, &w, 4);
+	ok(store_key_rotate(st, &opt, &rotated, &err));
+	store_close(st);
+	st = reopen(w.mem);
+	for (unsigned n = 5; n < SESSIONS; n++)
+		put_session(st, &w, n);
+	ok(merge_with(st, 0, true, &res, &err));
+	assert_int_equal(res.segments_after, 1);
+	store_close(st);
+	st = reopen(w.mem);
+	find_all(st, &w, 1);
+	l = store_index_ref(st);
+	assert_int_equal(l->n, 1);
+	assert_int_equal(l->v[0]->head.epoch, 2);
+	store_index_unref(st, l);
+	store_close(st);
+	backend_close(w.mem);
+}
+
 static void what_an_open_session_wrote_is_left_alone(void **state)
 {
 	struct store_merge_result res;
@@ -531,6 +566,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_segment_is_left_and_holds_everything),
 		cmocka_unit_test(sizes_double_unless_forced),
+		cmocka_unit_test(segments_of_an_old_epoch_move_to_the_new_one),
 		cmocka_unit_test(what_an_open_session_wrote_is_left_alone),
 		cmocka_unit_test(no_segment_is_larger_than_memory_allows),
 		cmocka_unit_test(two_words_of_one_pack_both_stay),
