@@ -51,7 +51,8 @@ static int gens_look(struct store *st, const struct listed *l,
 		return -1;
 	if (r > 0)
 		return 0; /* no generation: its number is passed over */
-	*ret_highest = l->n;
+	if (*ret_highest < l->n)
+		*ret_highest = l->n;
 	fmt_key_verdict(key, l->n);
 	r = gens_signed(st, key, FMT_VERDICT, &verdict, &len, err);
 	if (r < 0)
@@ -88,6 +89,26 @@ static int gens_highest(struct store *st, const struct listed *v, size_t n,
 	}
 	*ret = above;
 	return 0;
+}
+
+/*
+ * Is the list of a generation there that the listing has as judged and without
+ * one?  A listing takes time: where mark and verdict came meanwhile, it may have
+ * passed the list's place before.  Of those below it cannot be so, for each was
+ * carried out before the next was marked.  Return 0, -1.
+ */
+static int gens_list_again(struct store *st, struct listed *l, struct err *err)
+{
+	struct store_keys keys = { 0 };
+	char prefix[FMT_KEY_MAX];
+	int r;
+
+	fmt_key_mark(prefix, l->n);
+	memcpy(strrchr(prefix, '/'), "/dead-", sizeof("/dead-"));
+	r = store_keys_list(st->be, prefix, &keys, err);
+	l->list = keys.n > 0;
+	store_keys_release(&keys);
+	return r;
 }
 
 /* The generations of a listing, ascending. */
@@ -127,11 +148,21 @@ int store_gc_gens_read(struct store *st, struct gc_gens *ret, struct err *err)
 	if (r == 0)
 		n = gens_listed(&keys, v);
 	store_keys_release(&keys);
+	/* A verdict may be listed where its mark came too late to be. */
 	for (size_t i = 0; i < n && r == 0; i++)
-		if (v[i].mark && (!v[i].verdict || v[i].list))
+		if (v[i].mark != v[i].verdict || (v[i].mark && v[i].list))
 			r = gens_look(st, &v[i], ret, &highest, err);
 	if (r == 0)
 		r = gens_highest(st, v, n, highest, &highest, err);
+	for (size_t i = n; i > 0 && r == 0; i--) {
+		struct listed *l = &v[i - 1];
+
+		if (l->n != highest || !l->mark || !l->verdict || l->list)
+			continue;
+		r = gens_list_again(st, l, err);
+		if (r == 0 && l->list)
+			r = gens_look(st, l, ret, &highest, err);
+	}
 	if (r != 0)
 		return -1;
 	/*

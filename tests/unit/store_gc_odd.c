@@ -343,6 +343,111 @@ static void blobs_of_another_domain_are_moved_whole(void **state)
 	backend_close(mem);
 }
 
+/* --- listings that take time ---------------------------------------------------------*/
+
+static struct {
+	struct backend *mem;
+	const char *passed; /* NULL: not yet, or no more */
+	backend_list_fn *fn;
+	void *ctx;
+	bool second;
+} late;
+
+/* The collector that comes meanwhile dies before it deletes anything. */
+static void late_die(void *ctx)
+{
+	struct hook *h = ctx;
+
+	h->fail_at = atomic_load(&h->calls) + 1;
+}
+
+static void late_judge(void)
+{
+	struct hook h = { .op = BACKEND_DEL, .part = "packs/", .fn = late_die,
+		.ctx = &h };
+	struct store_gc_options opt = gc_options();
+	struct err err = ERR_INIT;
+
+	assert_int_equal(collect_with(late.mem, &h, &opt, NULL, &err), -1);
+	assert_true(h.done);
+	assert_true(exists(late.mem, GC1 "verdict"));
+}
+
+static int late_key(void *ctx, const char *key, const struct backend_stat *bs,
+    struct err *err)
+{
+	const char *passed = ctx;
+
+	if ((strcmp(key, passed) > 0) != late.second)
+		return 0;
+	return late.fn(late.ctx, key, bs, err);
+}
+
+/* List up to a key; then a collection comes; then list what is behind it. */
+static int late_list(struct backend *be, const char *prefix,
+    backend_list_fn *fn, void *ctx, struct err *err)
+{
+	char passed[64];
+	int r;
+
+	if (late.passed == NULL || strcmp(prefix, "gc/") != 0)
+		return backend_list(keep_in(be), prefix, fn, ctx, err);
+	snprintf(passed, sizeof(passed), "%s", late.passed);
+	late.passed = NULL;
+	late.fn = fn;
+	late.ctx = ctx;
+	late.second = false;
+	r = backend_list(keep_in(be), prefix, late_key, passed, err);
+	late_judge();
+	late.second = true;
+	if (r == 0)
+		r = backend_list(keep_in(be), prefix, late_key, passed, err);
+	return r;
+}
+
+/*
+ * R4: what was judged while gc/ was listed is carried out before anything is
+ * marked, or copies that are about to go would count for those that stay.
+ */
+static void judged_while_it_is_listed(const char *passed)
+{
+	static struct backend_ops ops;
+	struct backend *mem = new_repository();
+	struct store_gc_options opt = gc_options();
+	struct store_options so = { .memory = 0 };
+	struct backend *be = keep_new(mem);
+	struct store_gc_result res;
+	struct err err = ERR_INIT;
+	struct store *st;
+	char a[48];
+
+	snapshot(mem, "a", 0, 40, a);
+	snapshot(mem, "b", 100, 140, NULL);
+	forget(mem, a);
+	ops = keep_ops;
+	ops.list = late_list;
+	be->ops = &ops;
+	st = store_open(be, &by_pass, &so, &err);
+	assert_non_null(st);
+	late.mem = mem;
+	late.passed = passed;
+	ok(store_gc(st, &opt, &res, &err));
+	assert_null(late.passed);
+	store_close(st);
+	assert_true(res.packs_deleted > 0);
+	assert_false(exists(mem, GC2 "mark"));
+	assert_int_equal(count(mem, GC1 "dead").n, 0);
+	assert_int_equal(whole(mem), 1);
+	backend_close(mem);
+}
+
+static void what_was_judged_while_listed_is_carried_out(void **state)
+{
+	(void)state;
+	judged_while_it_is_listed(GC1 "dead-~");
+	judged_while_it_is_listed(GC1 "mark");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,6 +459,7 @@ int main(void)
 		cmocka_unit_test(a_full_store_gives_back_what_is_wholly_dead),
 		cmocka_unit_test(only_administrators_collect),
 		cmocka_unit_test(blobs_of_another_domain_are_moved_whole),
+		cmocka_unit_test(what_was_judged_while_listed_is_carried_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
