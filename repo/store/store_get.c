@@ -141,6 +141,19 @@ static int64_t relist_age(bool missed)
 }
 
 /*
+ * What a search found missing: a segment, or (age, in ns) a pack.  A pack that
+ * was repacked and deleted after the last listing is found by a later one,
+ * however young the last is.
+ */
+struct misses { bool segment; int64_t age; };
+
+static int64_t misses_age(const struct misses *m)
+{
+	return m->segment || m->age > STORE_FRESH_NS ?
+	    relist_age(m->segment) : m->age;
+}
+
+/*
  * The first copy in the index as it is known, of those that are not listed as
  * damaged if there is one: 0, 1, -1.
  */
@@ -456,7 +469,7 @@ static bool copy_failed(const struct err *err)
  */
 static int get_copies(struct store *st, struct store_worker *w,
     enum store_kind kind, const uint8_t id[STORE_ID_LEN], bool listed,
-    struct buf *ret_data, struct err *first, bool *missed,
+    struct buf *ret_data, struct err *first, struct misses *missed,
     struct err *err)
 {
 	struct store_lookup lk;
@@ -475,10 +488,15 @@ static int get_copies(struct store *st, struct store_worker *w,
 		if (!copy_failed(err))
 			break;
 		log_msg(LOG_WARN, "a copy cannot be used: %s", err->msg);
+		if (err->class == ERR_NOTFOUND) {
+			int64_t age = store_packtab_missed(st->packs, loc.pack);
+
+			missed->age = age < missed->age ? age : missed->age;
+		}
 		if (first->class == ERR_NONE)
 			*first = *err;
 	}
-	*missed |= lk.missed;
+	missed->segment |= lk.missed;
 	store_lookup_end(st, &lk);
 	return r;
 }
@@ -486,12 +504,12 @@ static int get_copies(struct store *st, struct store_worker *w,
 /* Try every copy that the index knows: 0, 1 when there is none, -1. */
 static int get_known(struct store *st, struct store_worker *w,
     enum store_kind kind, const uint8_t id[STORE_ID_LEN],
-    struct buf *ret_data, bool *ret_missed, struct err *err)
+    struct buf *ret_data, struct misses *ret_missed, struct err *err)
 {
 	struct err first = ERR_INIT;
 	int r;
 
-	*ret_missed = false;
+	*ret_missed = (struct misses){ .age = STORE_FRESH_NS };
 	r = get_copies(st, w, kind, id, false, ret_data, &first, ret_missed,
 	    err);
 
@@ -509,17 +527,17 @@ static int get_known(struct store *st, struct store_worker *w,
 int store_get(struct store *st, struct store_worker *w, enum store_kind kind,
     const uint8_t id[STORE_ID_LEN], struct buf *ret_data, struct err *err)
 {
-	bool missed;
+	struct misses missed;
 	int r;
 
 	if (store_index_refresh(st, STORE_ANY_AGE, err) != 0)
 		return -1;
 	r = get_known(st, w, kind, id, ret_data, &missed, err);
 	/* It may have been moved since the index was listed. */
-	for (int i = 0; (i == 0 || missed) && i < RELIST_MAX; i++) {
+	for (int i = 0; (i == 0 || missed.segment) && i < RELIST_MAX; i++) {
 		if (r == 0 || (r < 0 && !copy_failed(err)))
 			return r;
-		if (store_index_refresh(st, relist_age(missed), err) != 0)
+		if (store_index_refresh(st, misses_age(&missed), err) != 0)
 			return -1;
 		r = get_known(st, w, kind, id, ret_data, &missed, err);
 	}

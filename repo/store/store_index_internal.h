@@ -34,6 +34,7 @@ struct store_packent {
 	uint32_t segment; /* number of the segment that has the record */
 	uint32_t local;   /* the pack's number in it */
 	uint8_t said[8];  /* hash of all that the record says of the pack */
+	uint32_t missed;  /* ms when it was first not found, or 0 */
 };
 struct store_packtab;
 struct store_packtab *store_packtab_new(struct err *err);
@@ -47,6 +48,11 @@ int store_packtab_add(struct store_packtab *t, const struct store_packent *e,
     uint32_t *ret_number, struct err *err);
 bool store_packtab_at(struct store_packtab *t, uint32_t number,
     struct store_packent *ret_ent);
+/*
+ * The pack was not there.  Return how long ago that was first noticed, ns: only
+ * an index that was listed since can tell where its blobs are now.
+ */
+int64_t store_packtab_missed(struct store_packtab *t, uint32_t number);
 /* Opened data keys: a small cache. */
 bool store_packtab_key(struct store_packtab *t, uint32_t number,
     uint8_t ret_key[STORE_KEY_LEN]);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "repo/base/bytes.h"
+#include "repo/base/clock.h"
 #include "repo/base/mem.h"
 #include "repo/crypto/crypto.h"
 #include "repo/store/store_internal.h"
@@ -149,6 +150,23 @@ bool store_packtab_at(struct store_packtab *t, uint32_t number,
 		*ret_ent = t->v[number];
 	pthread_mutex_unlock(&t->lock);
 	return there;
+}
+
+int64_t store_packtab_missed(struct store_packtab *t, uint32_t number)
+{
+	/* Rounded, so a little is taken off: a listing too many does no harm. */
+	uint32_t now = (uint32_t)(clock_mono_ns() / 1000000) | 1;
+	uint32_t since = now, age;
+
+	pthread_mutex_lock(&t->lock);
+	if (number < t->n) {
+		if (t->v[number].missed == 0)
+			t->v[number].missed = now;
+		since = t->v[number].missed;
+	}
+	pthread_mutex_unlock(&t->lock);
+	age = now - since;
+	return age < 4 ? 0 : (int64_t)(age - 4) * 1000000;
 }
 
 bool store_packtab_key(struct store_packtab *t, uint32_t number,

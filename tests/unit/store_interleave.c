@@ -646,6 +646,38 @@ static void a_reader_lists_again_while_segments_go(void **state)
 	}
 }
 
+static void reads_packs(struct actor *r, unsigned n)
+{
+	for (unsigned i = 0; i < n && !r->done; i++) {
+		run_until(r, "get", "packs/");
+		sched_step(r);
+	}
+}
+
+/* However young its listing is, it is older than what happened after it. */
+static void a_reader_lists_again_at_once_when_a_pack_went(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		struct task t = { .rounds = 0 };
+		struct stage *s = stage_new();
+		struct actor *r;
+
+		succeeds(s, writer(s, "W0", 0xfff, "none"));
+		succeeds(s, writer(s, "W1", 0x03f, "none"));
+		succeeds(s, writer(s, "W2", 0x007, "none"));
+		succeeds(s, forgetter(s, "F", s->w.done[0]));
+		r = stage_add(s, "R", run_reader, &t);
+		reads_packs(r, i % 10);
+		collected(s, collector(s, "C0"), STORE_GC_DONE);
+		reads_packs(r, i / 10);
+		succeeds(s, forgetter(s, "F1", s->w.done[1]));
+		collected(s, collector(s, "C1"), STORE_GC_DONE);
+		succeeds(s, r);
+		stage_end(s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -672,6 +704,7 @@ int main(void)
 		cmocka_unit_test(an_old_manifest_removes_nothing),
 		cmocka_unit_test(a_reader_sees_all_while_the_index_is_merged),
 		cmocka_unit_test(a_reader_lists_again_while_segments_go),
+		cmocka_unit_test(a_reader_lists_again_at_once_when_a_pack_went),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
