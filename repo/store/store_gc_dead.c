@@ -218,9 +218,15 @@ static size_t keeper(const struct gc *g, const struct group *x)
 	return best;
 }
 
-/* Would the collection do something about this pack? */
+/*
+ * Would the collection do something about this pack?  While a part of the index
+ * cannot be read, a pack that nothing names may be of that part, and hold the
+ * only good copies: it stays until repair has named it or removed that part.
+ */
 static bool worth(const struct gc *g, const struct gc_pack *p)
 {
+	if (!(p->flags & GC_INDEXED) && g->st->ix.has_broken)
+		return false;
 	return p->live == 0 || store_gc_pack_waste(p) > g->max_waste;
 }
 

@@ -343,6 +343,37 @@ static void blobs_of_another_domain_are_moved_whole(void **state)
 	backend_close(mem);
 }
 
+/* Of two packs with the same, what names one is damaged: it may be the good one. */
+static void what_a_damaged_index_named_stays(void **state)
+{
+	struct backend *mem = new_repository();
+	struct store_keys keys = { 0 };
+	struct store_gc_result res;
+	struct err err = ERR_INIT;
+	char key[128];
+	uint64_t packs;
+	uint8_t *obj;
+	size_t len;
+
+	(void)state;
+	twice(mem, 0, 20, 0);
+	packs = count(mem, "packs/").n;
+	ok(store_keys_list(mem, "index/", &keys, &err));
+	assert_int_equal(keys.n, 2);
+	snprintf(key, sizeof(key), "%s", store_keys_at(&keys, 0));
+	store_keys_release(&keys);
+	ok(backend_get_all(mem, key, 8 << 20, &obj, &len, &err));
+	obj[len - 1] ^= 1;
+	ok(backend_put_over(mem, key, obj, len, &err));
+	collect(mem, &res);
+	assert_int_equal(count(mem, "packs/").n, packs);
+	obj[len - 1] ^= 1;
+	ok(backend_put_over(mem, key, obj, len, &err));
+	free(obj);
+	assert_int_equal(whole(mem), 2);
+	backend_close(mem);
+}
+
 /* --- listings that take time ---------------------------------------------------------*/
 
 static struct {
@@ -459,6 +490,7 @@ int main(void)
 		cmocka_unit_test(a_full_store_gives_back_what_is_wholly_dead),
 		cmocka_unit_test(only_administrators_collect),
 		cmocka_unit_test(blobs_of_another_domain_are_moved_whole),
+		cmocka_unit_test(what_a_damaged_index_named_stays),
 		cmocka_unit_test(what_was_judged_while_listed_is_carried_out),
 	};
 
