@@ -294,7 +294,10 @@ static int run_passwd(struct cli *cli, void *opts)
 			cli_json_print(json_pack("{s:s}", "message_type",
 			    "passphrase_changed"));
 		else if (!cli->quiet)
-			printf("the passphrase is changed\n");
+			printf("%s\n", cli->key_file != NULL ?
+			    "this credential is opened by the new passphrase "
+			    "now, and no more by its key file" :
+			    "the passphrase is changed");
 	}
 	cli_secret_free(passphrase);
 	cli_repo_close(&repo);

@@ -457,7 +457,7 @@ static int prepare(struct backup *b, struct err *err)
 	uint8_t volume_key[32];
 	const uint8_t *cut = store_cut_key(b->st);
 
-	if (store_need(b->st, STORE_WRITE, "backup", err) < 0)
+	if (store_need(b->st, STORE_WRITE, "to back up", err) < 0)
 		return -1;
 	b->order_key = store_order_key(b->st);
 	fmt_order_derive(volume_key, b->state_key, b->order_key);

@@ -25,7 +25,7 @@ int engine_diff_volume(struct store *st, const struct store_snapshot *a,
 	struct pages *p;
 	int r;
 
-	if (store_need(st, STORE_READ, "comparing snapshots", err) < 0 ||
+	if (store_need(st, STORE_READ, "to compare snapshots", err) < 0 ||
 	    map_of(a, &ra, err) < 0 || map_of(b, &rb, err) < 0)
 		return -1;
 	if (strcmp(a->domain, b->domain) != 0)

@@ -445,7 +445,7 @@ int engine_dump(struct engine *e, struct store *st,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.wake = PTHREAD_COND_INITIALIZER,
 	};
-	int r = store_need(st, STORE_READ, "dump", err);
+	int r = store_need(st, STORE_READ, "to dump", err);
 
 	if (r == 0)
 		r = tools_new(&d, err);

@@ -372,7 +372,7 @@ int engine_find(struct store *st, struct store_snapshot *const *v, size_t n,
 {
 	struct find f = { .opt = opt, .st = st, .most = opt->memory / 2 };
 	bool *done = mem_array(n + 1, sizeof(*done), "the snapshots", err);
-	int r = store_need(st, STORE_READ, "looking into snapshots", err);
+	int r = store_need(st, STORE_READ, "to look into snapshots", err);
 
 	f.seen = find_seen_new(opt->memory / 2);
 	if (f.seen == NULL)

@@ -70,7 +70,7 @@ const struct archive_io *engine_pages_io(struct engine_pages *p)
 static int tree_root(struct store *st, const struct store_snapshot *sn,
     struct archive_ref *ret, struct err *err)
 {
-	if (store_need(st, STORE_READ, "looking into a snapshot", err) < 0)
+	if (store_need(st, STORE_READ, "to look into a snapshot", err) < 0)
 		return -1;
 	if (sn->content != STORE_TREE)
 		return err_set(err, ERR_USAGE,

@@ -373,7 +373,7 @@ static int run_tree(struct restore *r, struct err *err)
 	struct view *v;
 
 	if (r->sn->sealed)
-		return store_need(r->st, STORE_READ, "restore", err);
+		return store_need(r->st, STORE_READ, "to restore", err);
 	if (set_prefix(r, err) < 0 || restore_tools(r, err) < 0)
 		return -1;
 	/* Whether the path is there, before anything is made or touched. */
@@ -441,7 +441,7 @@ int engine_restore(struct engine *e, struct store *st,
 	r.links_tail = &r.links_first;
 
 	int64_t began = clock_mono_ns();
-	int res = store_need(st, STORE_READ, "restore", err);
+	int res = store_need(st, STORE_READ, "to restore", err);
 
 	if (res == 0)
 		res = r.sn->content == STORE_BLOCK ? restore_block(&r, err) :
@@ -449,7 +449,7 @@ int engine_restore(struct engine *e, struct store *st,
 	tell_result(&r, began, ret);
 	if (engine_cancelled(e))
 		res = err_set(err, ERR_CANCELLED, "the restore was stopped; what is there is "
-		    "not complete");
+		    "not complete (the same with --in-place goes on from it)");
 	else if (atomic_load(&r.failed)) {
 		if (err != NULL)
 			*err = r.failure;

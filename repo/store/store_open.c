@@ -187,7 +187,8 @@ int store_need(const struct store *st, unsigned rights, const char *what,
 	for (unsigned i = 0; i < 3; i++)
 		if (missing & 1u << i)
 			return err_set(err, ERR_AUTH,
-			    "slot %s has no %s right, which it takes %s", slot,
-			    names[i], what);
+			    "slot %s has no %s right, which is needed to %s",
+			    slot, names[i],
+			    strncmp(what, "to ", 3) == 0 ? what + 3 : what);
 	return err_set(err, ERR_BUG, "unknown right %u", missing);
 }
