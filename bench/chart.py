@@ -20,7 +20,7 @@ def seconds(x):
 def blocks(result):
     """(case, step, rows, the fastest first) in the order of the result."""
     rows = [r for r in result["rows"] if r["ok"]]
-    for case in result["cases"]:
+    for case in dict.fromkeys(r["case"] for r in rows):
         mine = [r for r in rows if r["case"] == case]
         for step in dict.fromkeys(r["step"] for r in mine):
             here = [r for r in mine if r["step"] == step]
@@ -63,6 +63,7 @@ def chart(result):
     out, y, last = [], 20, None
     for case, step, rows in blocks(result):
         if case != last:
+            y += 14 if last else 0
             text(out, 0, y + 4, result["cases"][case]["about"], 14,
                  weight="bold")
             y += 16
