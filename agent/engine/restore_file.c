@@ -19,18 +19,21 @@
 
 int restore_pwrite(int fd, const uint8_t *p, size_t len, uint64_t at)
 {
+	bool buffered = false;
+
 	while (len > 0) {
 		ssize_t n = pwrite(fd, p, len, (off_t)at);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EINVAL) {
+		if (n < 0 && errno == EINVAL && !buffered) {
 			int flags = fcntl(fd, F_GETFL);
 
-			if (flags >= 0 && (flags & O_DIRECT) &&
-			    fcntl(fd, F_SETFL, flags & ~O_DIRECT) == 0)
-				continue;
-			return EINVAL;
+			/* Another thread may have changed that just now. */
+			if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_DIRECT) < 0)
+				return EINVAL;
+			buffered = true;
+			continue;
 		}
 		if (n < 0)
 			return errno;
