@@ -8,10 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "agent/engine/restore_internal.h"
 #include "agent/engine/waiting.h"
 #include "agent/engine/table.h"
 
@@ -233,6 +237,55 @@ static void more_than_memory_is_kept_in_order(void **state)
 	waiting_free(w);
 }
 
+struct odd_write {
+	pthread_barrier_t *start;
+	int fd, result;
+	unsigned at;
+};
+
+static void *write_oddly(void *arg)
+{
+	static const uint8_t byte = 7;
+	struct odd_write *w = arg;
+
+	pthread_barrier_wait(w->start);
+	w->result = restore_pwrite(w->fd, &byte, 1, 4097u * w->at);
+	return NULL;
+}
+
+/* What does not lie on blocks leaves O_DIRECT, for all threads at once. */
+static void several_threads_leave_direct_writing_together(void **state)
+{
+	char name[] = "direct-XXXXXX";
+	int fd = mkstemp(name);
+	pthread_barrier_t start;
+
+	(void)state;
+	assert_true(fd >= 0);
+	unlink(name);
+	if (fcntl(fd, F_SETFL, O_RDWR | O_DIRECT) < 0) {
+		close(fd);
+		skip();
+	}
+	pthread_barrier_init(&start, NULL, 4);
+	for (unsigned round = 0; round < 300; round++) {
+		struct odd_write w[4];
+		pthread_t t[4];
+
+		fcntl(fd, F_SETFL, O_RDWR | O_DIRECT);
+		for (unsigned i = 0; i < 4; i++) {
+			w[i] = (struct odd_write){ &start, fd, 0, i };
+			assert_int_equal(pthread_create(&t[i], NULL, write_oddly, &w[i]), 0);
+		}
+		for (unsigned i = 0; i < 4; i++) {
+			pthread_join(t[i], NULL);
+			assert_int_equal(w[i].result, 0);
+		}
+	}
+	pthread_barrier_destroy(&start);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +296,7 @@ int main(void)
 		cmocka_unit_test(names_that_begin_alike_are_not_mixed_up),
 		cmocka_unit_test(a_directory_that_nobody_named_is_entered),
 		cmocka_unit_test(more_than_memory_is_kept_in_order),
+		cmocka_unit_test(several_threads_leave_direct_writing_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
