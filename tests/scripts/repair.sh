@@ -115,13 +115,16 @@ rm tree/deep/er/large2
 sleep 2.1
 backup tree --volume v
 second=$id
+# Often enough to hit each chunk, wherever chance has put it.
 for p in $(packs 1); do
-	flip "$p" 200000
-	flip "$p" 900000
+	for at in $(seq 100000 200000 "$(stat -c %s "$p")"); do
+		flip "$p" "$at"
+	done
 done
 run 13 check --read-data --quiet
 run 13 repair --json
 backup tree --volume v
+run 0 backup --quiet --device image --volume d
 run 13 repair --json
 python3 - out "$second" <<'E' || fail "repair names something else"
 import json, sys
