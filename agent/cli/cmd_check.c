@@ -81,6 +81,7 @@ static void print_object(const struct engine_check_result *r)
 		{ "damaged_objects", r->store.damaged },
 		{ "unindexed_packs", r->store.unindexed },
 		{ "known_damages", r->store.known },
+		{ "needed_damages", r->listed },
 		{ "verified_packs", r->store.recorded },
 		{ "missing_blobs", r->missing },
 		{ "damaged_snapshots", r->snapshots_damaged },
@@ -94,6 +95,22 @@ static void print_object(const struct engine_check_result *r)
 		json_object_set_new(o, numbers[i].name,
 		    json_integer((json_int_t)numbers[i].v));
 	cli_json_print(o);
+}
+
+/* What a repair has listed, and whether that still harms anything. */
+static void print_known(const struct engine_check_result *r)
+{
+	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX];
+
+	cli_count_text(a, sizeof(a), r->store.known);
+	if (r->listed > 0)
+		printf("known      %s damages that a repair has listed: snapshots "
+		    "need %s of the blobs, at the paths named above\n", a,
+		    cli_count_text(b, sizeof(b), r->listed));
+	else if (r->store.known > 0)
+		printf("known      %s damages that a repair has listed: nothing%s "
+		    "relies on them\n", a,
+		    r->complete ? "" : " that could be followed");
 }
 
 static void print_screen(const struct engine_check_result *r)
@@ -112,10 +129,7 @@ static void print_screen(const struct engine_check_result *r)
 		printf("unindexed  %s packs: they take space, nothing needs "
 		    "them\n", cli_count_text(a, sizeof(a),
 		    r->store.unindexed));
-	if (r->store.known > 0)
-		printf("known      %s damages that a repair has listed: nothing "
-		    "relies on them\n", cli_count_text(a, sizeof(a),
-		    r->store.known));
+	print_known(r);
 	if (!r->complete)
 		printf("note       this credential may not read: what snapshots "
 		    "hold was not followed\n");
@@ -193,7 +207,8 @@ const struct cli_verb cli_cmd_check = {
 	    "  {\"message_type\":\"summary\",\"damage\",\"complete\","
 	    "\"packs\",\"blobs\",\"segments\",\n   \"snapshots\","
 	    "\"packs_read\",\"read_bytes\",\"damaged_objects\",\n   "
-	    "\"unindexed_packs\",\"known_damages\",\"verified_packs\",\n   "
+	    "\"unindexed_packs\",\"known_damages\",\"needed_damages\",\n   "
+	    "\"verified_packs\","
 	    "\"missing_blobs\",\"damaged_snapshots\","
 	    "\"damaged_paths\"}",
 	.examples = "wherry check\n"

@@ -162,6 +162,7 @@ int engine_check(struct engine *e, struct store *st,
 	ret->snapshots_damaged = n.snapshots_damaged;
 	ret->paths_damaged = n.paths_damaged;
 	ret->missing = n.missing;
+	ret->listed = n.listed;
 	ret->complete = n.complete;
 	follow_free(c.f);
 	return r;

@@ -6,6 +6,7 @@
 #include "agent/engine/query.h"
 #include "repo/base/bytes.h"
 #include "repo/base/mem.h"
+#include "repo/store/store_repair.h"
 
 /* Slots of the sets; a power of two.  Full sets only cost time. */
 #define SEEN_SLOTS (1u << 20)
@@ -96,12 +97,31 @@ static int tell_lost(struct follow *f, uint8_t kind, const uint8_t *id, struct e
 	return f->told.lost != NULL ? f->told.lost(f->told.ctx, kind, id, err) : 0;
 }
 
+/*
+ * A blob that may be damaged turned out to be.  Where it was listed, that is
+ * counted, once for each.
+ */
+static void found_lost(struct follow *f, const uint8_t *id, bool listed)
+{
+	if (!set_add(&f->lost, le64_get(id), true) && listed)
+		f->n.listed++;
+}
+
+/* Was the blob, or the pack at key, found or said to be damaged? */
+static bool is_suspect(struct follow *f, const char *key, const uint8_t *id)
+{
+	return set_add(&f->bad_ids, le64_get(id), false) ||
+	    set_add(&f->bad_packs, hash_text(key), false) ||
+	    f->bad_ids.overflow || f->bad_packs.overflow;
+}
+
 /* Is the blob there and whole, by all that is known?  1: it is not. */
 static int blob_bad(struct follow *f, uint8_t kind, const uint8_t *id, const char **what,
     struct err *err)
 {
 	struct err why = ERR_INIT;
 	struct store_loc loc;
+	bool listed = false;
 	char key[64];
 	int r = store_locate(f->st, id, &loc, &why);
 
@@ -120,17 +140,19 @@ static int blob_bad(struct follow *f, uint8_t kind, const uint8_t *id, const cha
 	/* It was made sure of before: not read again for each that needs it. */
 	if (set_add(&f->lost, le64_get(id), false))
 		return 1;
-	if (!set_add(&f->bad_ids, le64_get(id), false) &&
-	    !set_add(&f->bad_packs, hash_text(key), false) &&
-	    !f->bad_ids.overflow && !f->bad_packs.overflow)
+	/* Located is a copy that is not listed, when there is one. */
+	if (store_bad_has(f->st, id, loc.pack, &listed, err) < 0)
+		return -1;
+	if (!listed && !is_suspect(f, key, id))
 		return 0;
 	r = store_get(f->st, f->w, (enum store_kind)kind, id, &f->scratch, &why);
-	if (r < 0 && !is_damage(&why)) {
+	/* Who may not read it goes by the list. */
+	if (r < 0 && !is_damage(&why) && !(listed && why.class == ERR_AUTH)) {
 		*err = why;
 		return -1;
 	}
 	if (r != 0)
-		set_add(&f->lost, le64_get(id), true);
+		found_lost(f, id, listed);
 	if (r < 0 && why.class == ERR_NOTFOUND) {
 		*what = "a chunk whose pack is missing";
 		if (!set_add(&f->gone, hash_text(key), true) && f->told.object != NULL)

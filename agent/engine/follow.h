@@ -27,6 +27,7 @@ struct follow_told {
 struct follow_count {
 	uint64_t snapshots, snapshots_damaged, paths_damaged;
 	uint64_t missing;  /* times that a blob was needed that nothing names */
+	uint64_t listed;   /* blobs that are needed, and lost as a repair has listed */
 	bool complete;     /* all of what snapshots hold could be followed */
 };
 

@@ -51,12 +51,13 @@ struct engine_check_options {
 struct engine_check_result {
 	struct store_check_result store;
 	uint64_t snapshots, snapshots_damaged, paths_damaged, missing;
+	uint64_t listed;   /* blobs among those: a repair has listed them as damaged */
 	bool complete;  /* contents of snapshots were followed (read right) */
 };
 
 /*
  * Everything that store_check sees, and that each snapshot reaches only blobs
- * that are indexed and were not found damaged.  Return 0 when the look was
+ * that are indexed and were not found damaged, now or by a repair.  Return 0 when the look was
  * complete, whatever it found.
  */
 int engine_check(struct engine *e, struct store *st,

@@ -34,7 +34,8 @@ struct store_check_result {
 	uint64_t packs_read, bytes_read;
 	uint64_t damaged;   /* objects and blobs told to report */
 	uint64_t unindexed; /* packs that no segment names (space, no loss) */
-	uint64_t known;     /* damaged copies and packs that are listed as such */
+	uint64_t known;     /* copies and packs that are listed as damaged, and are
+	                       still (a copy that is not read: by the list) */
 	uint64_t collected; /* packs that are gone and the index still names */
 	uint64_t recorded;  /* packs whose time was written down */
 };

@@ -316,6 +316,26 @@ static int look_structure(struct job *j, struct look *l, struct err *err)
 	return 0;
 }
 
+/* How many of its blobs are listed as damaged?  For a pack that is not read. */
+static void look_listed(struct job *j, const struct look *l)
+{
+	struct check *c = j->c;
+	uint64_t n = 0;
+
+	if (!store_bad_touches(c->bad, l->p->name))
+		return;
+	for (uint32_t i = 0; i < l->o.count; i++) {
+		struct fmt_dir_entry e;
+
+		fmt_dir_entry_get(l->o.entries + (size_t)i * FMT_DIR_ENTRY_LEN,
+		    &e);
+		n += store_bad_copy(c->bad, e.id, l->p->name);
+	}
+	pthread_mutex_lock(&c->lock);
+	c->ret->known += n;
+	pthread_mutex_unlock(&c->lock);
+}
+
 static int look_at(struct job *j, struct look *l, struct err *err)
 {
 	struct check *c = j->c;
@@ -324,8 +344,10 @@ static int look_at(struct job *j, struct look *l, struct err *err)
 
 	if (look_structure(j, l, err) != 0)
 		return -1;
-	if (!(l->p->flags & CHECK_CHOSEN))
+	if (!(l->p->flags & CHECK_CHOSEN)) {
+		look_listed(j, l);
 		return 0;
+	}
 	l->hurt = mem_zalloc(l->o.lay.nsums / 8 + 1, "checksums", err);
 	if (l->hurt == NULL)
 		return -1;

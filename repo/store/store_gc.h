@@ -30,8 +30,9 @@ int store_live_chunk(struct store_live *l, const uint8_t id[STORE_ID_LEN],
 struct store_live *store_live_begin(size_t memory, struct err *err);
 void store_live_end(struct store_live *l); /* NULL is fine */
 /*
- * Return 0 when each told blob has an indexed copy in a pack that is listed,
- * 1 when not (or when the index was merged meanwhile: look one by one), -1.
+ * Return 0 when each told blob has an indexed copy in a pack that is there, and
+ * which no repair has listed as damaged; 1 when not (or when the index was
+ * merged meanwhile: look one by one), -1.
  */
 int store_live_indexed(struct store *st, struct store_live *l, size_t memory,
     struct err *err);

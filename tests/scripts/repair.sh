@@ -138,6 +138,47 @@ for snapshot, path in lost:
 E
 run 0 restore latest@v --target back2 --quiet && same_tree tree back2
 
+# --- what is listed and not healed is told by every check --------------------------------
+"$WHERRY" init --quiet --repo listed -p pass
+# at CODE VERB ARGUMENTS...
+at() {
+	ends "$1" "$WHERRY" "$2" --repo listed -p pass "${@:3}"
+}
+mkdir few
+for i in 1 2 3; do
+	head -c 3000 /dev/urandom >few/f$i
+done
+at 0 backup few --volume v --quiet
+for p in listed/packs/*/*; do
+	[ "$(od -An -tu1 -j16 -N1 "$p" | tr -d ' ')" != 1 ] || flip "$p" 500
+done
+at 13 check --read-data
+at 13 repair
+at 13 restore latest@v --target back3 --quiet
+rm -rf back3
+for how in "" --read-data; do
+	at 13 check $how --json
+	python3 - out <<'E' || fail "check $how does not name what is lost"
+import json, sys
+said = [json.loads(x) for x in open(sys.argv[1])]
+end = said[-1]
+assert end["message_type"] == "summary" and end["damage"] is True, end
+assert end["damaged_objects"] == 0 and end["damaged_snapshots"] == 1, end
+assert end["known_damages"] == 1 and end["needed_damages"] == 1, end
+paths = {o["path"] for o in said if o["message_type"] == "damaged_path"}
+assert paths == {"f1", "f2", "f3"} and end["damaged_paths"] == 3, paths
+E
+	at 13 check $how
+	! grep -q "nothing relies" out || fail "check $how: nothing relies on it?"
+	says "snapshots need 1 of the blobs"
+done
+at 0 backup few --volume v --quiet
+at 0 check --json
+says '"known_damages":1,"needed_damages":0'
+at 0 check --read-data
+says "nothing relies on them"
+at 0 restore latest@v --target back3 --quiet
+
 # --- oldest first -------------------------------------------------------------------------
 "$WHERRY" init --quiet --repo turn -p pass
 "$WHERRY" key add --repo turn -p pass --read --write --admin --quiet \
