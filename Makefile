@@ -18,9 +18,10 @@ AR      := $(CROSS)ar
 endif
 
 # One static library a room, from the ground up.
-ROOMS   := chunker repo/base repo/zip repo/crypto repo/format repo/backend \
+ROOMS   := chunker repo/base repo/zip repo/crypto repo/net repo/format repo/backend \
            repo/store repo/archive agent/engine agent/mount agent/cli
-LIBS    := libzstd libsodium libcrypto liburing jansson libisal fuse3
+LIBS    := libzstd libsodium libcrypto liburing jansson libisal fuse3 \
+           libcurl expat
 
 OPT     ?= -O2 -g
 WERROR  ?= -Werror

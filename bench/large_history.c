@@ -356,7 +356,7 @@ int main(int argc, char **argv)
 		.memory = memory / 2,
 		.pack_size = chunk == CHUNK_MIN ? PACK_SIZE : 0,
 	};
-	struct backend_local_options local = { .no_sync = true };
+	struct backend_options local = { .local = { .no_sync = true } };
 	struct history h = { .memory = memory / 2, .chunk = chunk };
 	struct store_secret secret = { .passphrase = pass };
 	struct err err = ERR_INIT;

@@ -39,7 +39,8 @@ fi
 # Without dpkg, the libraries themselves are asked for.
 if ! command -v dpkg-query >/dev/null; then
 	if command -v cc >/dev/null && pkg-config --exists libzstd libsodium \
-	    libcrypto liburing jansson libisal fuse3; then
+	    libcrypto liburing jansson libisal fuse3 \
+	    libcurl expat; then
 		exit 0
 	fi
 	echo "wherry: this machine has no apt; install what is the same as:" >&2

@@ -124,7 +124,7 @@ struct cli {
 	const char *repo, *password_file, *key_file, *slot;
 	uint64_t memory, limit_download, limit_upload;
 	bool debug;
-	const char *cache_dir;
+	const char *cache_dir, *ca_file;
 	/* CLI_G_ENGINE */
 	unsigned cpus;
 	int io; /* enum engine_io_mode + 1; 0: not given */

@@ -40,8 +40,12 @@ static const struct cli_option json_options[] = {
 };
 
 static const struct cli_option repo_options[] = {
-	{ "repo", 'r', "URL", "Where the repository is: a directory; default: "
+	{ "repo", 'r', "URL", "Where the repository is: a directory, "
+	    "s3://BUCKET/PREFIX or azure://ACCOUNT/CONTAINER/PREFIX; default: "
 	    "WHERRY_REPOSITORY", CLI_DIR, AT(repo) },
+	{ "ca-file", 0, "FILE", "Certificates of authorities to trust beside "
+	    "the system's, PEM, for stores reached by TLS", CLI_FILE,
+	    AT(ca_file) },
 	{ "memory", 0, "SIZE", "What the program may use in all (default 512M, "
 	    "at least 128M)", CLI_SIZE, AT(memory) },
 	{ "limit-download", 0, "RATE", "Read no faster from the store, bytes a "

@@ -37,15 +37,16 @@ static bool give_up(void *ctx)
 struct backend *cli_backend_open(struct cli *cli, const char *url, bool create,
     bool write, struct err *err)
 {
-	struct backend_local_options opt = {
-		.create = create, .read_only = !write,
+	struct backend_options opt = {
+		.local = { .create = create, .read_only = !write },
+		.ca_file = cli->ca_file,
+		.up = cli->limit_upload,
+		.down = cli->limit_download,
+		.cancelled = give_up,
 	};
 	struct backend_retry_options retry = { .cancelled = give_up };
 	struct backend *be = backend_open(url, &opt, err);
 
-	if (be != NULL && (cli->limit_upload || cli->limit_download))
-		be = backend_limit_new(be, cli->limit_upload,
-		    cli->limit_download, err);
 	if (be != NULL)
 		be = backend_retry_new(be, &retry, err);
 	if (be != NULL && (cli->debug || cli->verbose > 1))

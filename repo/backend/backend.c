@@ -136,6 +136,36 @@ int backend_del(struct backend *be, const char *key, struct err *err)
 	return be->ops->del(be, key, err);
 }
 
+int backend_del_many(struct backend *be, const char *const *keys, size_t n,
+    struct err *err)
+{
+	struct err own = ERR_INIT;
+
+	err = err ? err : &own;
+	for (size_t i = 0; i < n; i++)
+		if (check_key(be, keys[i], err) < 0)
+			return -1;
+	return n == 0 ? 0 : backend_pass_del_many(be, keys, n, err);
+}
+
+int backend_pass_del_many(struct backend *be, const char *const *keys,
+    size_t n, struct err *err)
+{
+	if (be->ops->del_many != NULL)
+		return be->ops->del_many(be, keys, n, err);
+	for (size_t i = 0; i < n; i++)
+		if (be->ops->del(be, keys[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+void backend_counters(struct backend *be, struct backend_counters *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (be->ops->counters != NULL)
+		be->ops->counters(be, ret);
+}
+
 void backend_caps(struct backend *be, struct backend_caps *ret_caps)
 {
 	be->ops->caps(be, ret_caps);
@@ -252,6 +282,11 @@ void *backend_deco_new(size_t size, const struct backend_ops *ops,
 void backend_deco_caps(struct backend *be, struct backend_caps *ret_caps)
 {
 	backend_caps(backend_deco_inner(be), ret_caps);
+}
+
+void backend_deco_counters(struct backend *be, struct backend_counters *ret)
+{
+	backend_counters(backend_deco_inner(be), ret);
 }
 
 void backend_deco_close(struct backend *be)

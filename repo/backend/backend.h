@@ -24,6 +24,12 @@
 
 struct backend;
 
+/* What went over the wire since a backend was opened; a local one has none. */
+struct backend_counters {
+	uint64_t requests, failed; /* with an answer or not; without */
+	uint64_t sent, received;   /* bytes of bodies */
+};
+
 struct backend_stat {
 	uint64_t size;     /* bytes */
 	int64_t mtime_ns;  /* last modified by the store's clock, since 1970 UTC */
@@ -93,8 +99,19 @@ struct backend_ops {
 	 */
 	int (*del)(struct backend *be, const char *key, struct err *err);
 
+	/*
+	 * Remove n objects (at least 1), in any order, as del would; NULL where
+	 * a store has no call for many.  Return 0 when all are gone, there
+	 * before or not, or -1 with err: then some may be.
+	 */
+	int (*del_many)(struct backend *be, const char *const *keys, size_t n,
+	    struct err *err);
+
 	/* Fill *ret_caps.  Never fails. */
 	void (*caps)(struct backend *be, struct backend_caps *ret_caps);
+
+	/* Fill *ret.  NULL where nothing is counted. */
+	void (*counters)(struct backend *be, struct backend_counters *ret);
 
 	/* Free everything; a decorator closes what it wraps. */
 	void (*close)(struct backend *be);
@@ -121,6 +138,11 @@ int backend_stat(struct backend *be, const char *key,
 int backend_list(struct backend *be, const char *prefix, backend_list_fn *fn,
     void *ctx, struct err *err);
 int backend_del(struct backend *be, const char *key, struct err *err);
+/* One call after the other where the store has none for many; n may be 0. */
+int backend_del_many(struct backend *be, const char *const *keys, size_t n,
+    struct err *err);
+/* Zeros where nothing is counted. */
+void backend_counters(struct backend *be, struct backend_counters *ret);
 void backend_caps(struct backend *be, struct backend_caps *ret_caps);
 void backend_close(struct backend *be); /* NULL is fine */
 
@@ -161,14 +183,25 @@ struct backend *backend_local_open(const char *path,
 /* An empty store in memory, gone when closed.  NULL with err of class FULL. */
 struct backend *backend_mem_new(struct err *err);
 
+struct backend_options {
+	struct backend_local_options local; /* create, read_only: for all */
+	/* Stores that are reached by HTTP; see backend_remote.h. */
+	const char *ca_file;
+	uint64_t up, down;    /* bytes a second, local directories too; 0: any */
+	unsigned connections; /* at once; 0: 64 */
+	bool (*cancelled)(void *ctx); /* NULL: never */
+	void *cancelled_ctx;
+};
+
 /*
  * Open a repository URL: a path, file:PATH or file:///PATH is a local
- * directory.  Other schemes (two or more letters before a ':') are class
- * UNSUPPORTED, an empty path or a host in a file URL USAGE.  opt and the
- * result as for backend_local_open.
+ * directory; s3: and azure: are told in backend_remote.h.  Other schemes (two
+ * or more letters before a ':') are class UNSUPPORTED, an empty path or a host
+ * in a file URL USAGE.  opt may be NULL; else as for backend_local_open and
+ * the two of backend_remote.h.
  */
 struct backend *backend_open(const char *url,
-    const struct backend_local_options *opt, struct err *err);
+    const struct backend_options *opt, struct err *err);
 
 /*
  * --- decorators ---

@@ -184,6 +184,7 @@ static const struct backend_ops fault_ops = {
 	.list = fault_list,
 	.del = fault_del,
 	.caps = backend_deco_caps,
+	.counters = backend_deco_counters,
 	.close = backend_deco_close,
 };
 

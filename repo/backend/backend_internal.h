@@ -41,7 +41,12 @@ void *backend_deco_new(size_t size, const struct backend_ops *ops,
 
 /* The vtable's slots for decorators that add nothing to them. */
 void backend_deco_caps(struct backend *be, struct backend_caps *ret_caps);
+void backend_deco_counters(struct backend *be, struct backend_counters *ret);
 void backend_deco_close(struct backend *be);
+
+/* As backend_del_many, of keys that were checked; n is at least 1. */
+int backend_pass_del_many(struct backend *be, const char *const *keys,
+    size_t n, struct err *err);
 
 /* Return what be, a decorator, wraps. */
 static inline struct backend *backend_deco_inner(struct backend *be)

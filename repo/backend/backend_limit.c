@@ -105,6 +105,12 @@ static int limit_del(struct backend *be, const char *key, struct err *err)
 	return in->ops->del(in, key, err);
 }
 
+static int limit_del_many(struct backend *be, const char *const *keys,
+    size_t n, struct err *err)
+{
+	return backend_pass_del_many(backend_deco_inner(be), keys, n, err);
+}
+
 static void limit_close(struct backend *be)
 {
 	struct limit *l = (struct limit *)be;
@@ -121,7 +127,9 @@ static const struct backend_ops limit_ops = {
 	.stat = limit_stat,
 	.list = limit_list,
 	.del = limit_del,
+	.del_many = limit_del_many,
 	.caps = backend_deco_caps,
+	.counters = backend_deco_counters,
 	.close = limit_close,
 };
 

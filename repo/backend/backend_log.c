@@ -105,6 +105,17 @@ static int log_del(struct backend *be, const char *key, struct err *err)
 	return rc;
 }
 
+static int log_del_many(struct backend *be, const char *const *keys, size_t n,
+    struct err *err)
+{
+	int64_t start = clock_mono_ns();
+	int rc = backend_pass_del_many(backend_deco_inner(be), keys, n, err);
+
+	for (size_t i = 0; i < n; i++)
+		tell(be, "del", keys[i], rc, 0, start, err);
+	return rc;
+}
+
 static const struct backend_ops log_ops = {
 	.put = log_put,
 	.put_over = log_put_over,
@@ -112,7 +123,9 @@ static const struct backend_ops log_ops = {
 	.stat = log_stat,
 	.list = log_list,
 	.del = log_del,
+	.del_many = log_del_many,
 	.caps = backend_deco_caps,
+	.counters = backend_deco_counters,
 	.close = backend_deco_close,
 };
 

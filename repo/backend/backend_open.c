@@ -18,13 +18,26 @@ static size_t scheme_len(const char *url)
 	return letter && n >= 2 && url[n] == ':' ? n : 0;
 }
 
-struct backend *backend_open(const char *url,
-    const struct backend_local_options *opt, struct err *err)
+static struct backend *open_local(const char *path,
+    const struct backend_options *opt, struct err *err)
 {
+	struct backend *be = backend_local_open(path, &opt->local, err);
+
+	if (be != NULL && (opt->up != 0 || opt->down != 0))
+		be = backend_limit_new(be, opt->up, opt->down, err);
+	return be;
+}
+
+struct backend *backend_open(const char *url,
+    const struct backend_options *opt, struct err *err)
+{
+	static const struct backend_options defaults;
 	size_t n = scheme_len(url);
 
+	if (opt == NULL)
+		opt = &defaults;
 	if (n == 0)
-		return backend_local_open(url, opt, err);
+		return open_local(url, opt, err);
 	if (n != 4 || strncmp(url, "file", 4) != 0) {
 		/* The rest is not shown: it may hold a secret. */
 		err_set(err, ERR_UNSUPPORTED, "this program has no stores of "
@@ -41,5 +54,5 @@ struct backend *backend_open(const char *url,
 			return NULL;
 		}
 	}
-	return backend_local_open(url, opt, err);
+	return open_local(url, opt, err);
 }

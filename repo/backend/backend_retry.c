@@ -300,6 +300,26 @@ static int retry_del(struct backend *be, const char *key, struct err *err)
 	return rc == 1 && a.failures > 0 ? 0 : rc;
 }
 
+static int retry_del_many(struct backend *be, const char *const *keys,
+    size_t n, struct err *err)
+{
+	struct backend *in = backend_deco_inner(be);
+	struct attempt a = begin(be, "del", keys[0]);
+	int rc;
+
+	if (in->ops->del_many == NULL) {
+		/* Each has a budget of its own, and none is sent twice. */
+		for (size_t i = 0; i < n; i++)
+			if (retry_del(be, keys[i], err) < 0)
+				return -1;
+		return 0;
+	}
+	do
+		rc = in->ops->del_many(in, keys, n, err);
+	while (rc < 0 && again(&a, err));
+	return rc;
+}
+
 static const struct backend_ops retry_ops = {
 	.put = retry_put,
 	.put_over = retry_put_over,
@@ -307,7 +327,9 @@ static const struct backend_ops retry_ops = {
 	.stat = retry_stat,
 	.list = retry_list,
 	.del = retry_del,
+	.del_many = retry_del_many,
 	.caps = backend_deco_caps,
+	.counters = backend_deco_counters,
 	.close = backend_deco_close,
 };
 
