@@ -212,14 +212,9 @@ static int get_as_stat(struct backend *be, const char *key,
 	return rc;
 }
 
-int backend_get_all(struct backend *be, const char *key, size_t max,
+int backend_get_by_stat(struct backend *be, const char *key, size_t max,
     uint8_t **ret_data, size_t *ret_len, struct err *err)
 {
-	struct err own = ERR_INIT;
-
-	err = err ? err : &own;
-	if (check_key(be, key, err) < 0)
-		return -1;
 	for (int i = 0; i < GET_ALL_TRIES; i++) {
 		CLEANUP_FREE uint8_t *data = NULL;
 		struct backend_stat st;
@@ -245,6 +240,25 @@ int backend_get_all(struct backend *be, const char *key, size_t max,
 	}
 	return err_set(err, ERR_TRANSIENT,
 	    "%s in %s is replaced faster than it can be read", key, be->name);
+}
+
+int backend_pass_get_all(struct backend *be, const char *key, size_t max,
+    uint8_t **ret_data, size_t *ret_len, struct err *err)
+{
+	return be->ops->get_all != NULL ?
+	    be->ops->get_all(be, key, max, ret_data, ret_len, err) :
+	    backend_get_by_stat(be, key, max, ret_data, ret_len, err);
+}
+
+int backend_get_all(struct backend *be, const char *key, size_t max,
+    uint8_t **ret_data, size_t *ret_len, struct err *err)
+{
+	struct err own = ERR_INIT;
+
+	err = err ? err : &own;
+	if (check_key(be, key, err) < 0)
+		return -1;
+	return backend_pass_get_all(be, key, max, ret_data, ret_len, err);
 }
 
 int backend_base_init(struct backend *be, const struct backend_ops *ops,

@@ -79,6 +79,13 @@ struct backend_ops {
 	int (*get)(struct backend *be, const char *key, uint64_t off,
 	    void *dst, size_t len, struct err *err);
 
+	/*
+	 * Read a whole object in one request, as backend_get_all; NULL where a
+	 * look at its size costs nothing worth saving.
+	 */
+	int (*get_all)(struct backend *be, const char *key, size_t max,
+	    uint8_t **ret_data, size_t *ret_len, struct err *err);
+
 	/* Return 0 with *ret_st filled, 1 when there is no such object, -1. */
 	int (*stat)(struct backend *be, const char *key,
 	    struct backend_stat *ret_st, struct err *err);

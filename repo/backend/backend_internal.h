@@ -44,6 +44,13 @@ void backend_deco_caps(struct backend *be, struct backend_caps *ret_caps);
 void backend_deco_counters(struct backend *be, struct backend_counters *ret);
 void backend_deco_close(struct backend *be);
 
+/* As backend_get_all, of a key that was checked: by stat and get. */
+int backend_get_by_stat(struct backend *be, const char *key, size_t max,
+    uint8_t **ret_data, size_t *ret_len, struct err *err);
+/* The same, in one request where the store has it. */
+int backend_pass_get_all(struct backend *be, const char *key, size_t max,
+    uint8_t **ret_data, size_t *ret_len, struct err *err);
+
 /* As backend_del_many, of keys that were checked; n is at least 1. */
 int backend_pass_del_many(struct backend *be, const char *const *keys,
     size_t n, struct err *err);

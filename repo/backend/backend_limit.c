@@ -82,6 +82,18 @@ static int limit_get(struct backend *be, const char *key, uint64_t off,
 	return in->ops->get(in, key, off, dst, len, err);
 }
 
+static int limit_get_all(struct backend *be, const char *key, size_t max,
+    uint8_t **ret_data, size_t *ret_len, struct err *err)
+{
+	int rc = backend_pass_get_all(backend_deco_inner(be), key, max,
+	    ret_data, ret_len, err);
+
+	/* How long it is was not known before. */
+	if (rc == 0)
+		take(&((struct limit *)be)->down, *ret_len);
+	return rc;
+}
+
 static int limit_stat(struct backend *be, const char *key,
     struct backend_stat *ret_st, struct err *err)
 {
@@ -124,6 +136,7 @@ static const struct backend_ops limit_ops = {
 	.put = limit_put,
 	.put_over = limit_put_over,
 	.get = limit_get,
+	.get_all = limit_get_all,
 	.stat = limit_stat,
 	.list = limit_list,
 	.del = limit_del,

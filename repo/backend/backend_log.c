@@ -51,6 +51,17 @@ static int log_get(struct backend *be, const char *key, uint64_t off,
 	return rc;
 }
 
+static int log_get_all(struct backend *be, const char *key, size_t max,
+    uint8_t **ret_data, size_t *ret_len, struct err *err)
+{
+	int64_t start = clock_mono_ns();
+	int rc = backend_pass_get_all(backend_deco_inner(be), key, max,
+	    ret_data, ret_len, err);
+
+	tell(be, "get", key, rc, rc == 0 ? *ret_len : 0, start, err);
+	return rc;
+}
+
 static int log_stat(struct backend *be, const char *key,
     struct backend_stat *ret_st, struct err *err)
 {
@@ -120,6 +131,7 @@ static const struct backend_ops log_ops = {
 	.put = log_put,
 	.put_over = log_put_over,
 	.get = log_get,
+	.get_all = log_get_all,
 	.stat = log_stat,
 	.list = log_list,
 	.del = log_del,

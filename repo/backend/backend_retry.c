@@ -232,6 +232,22 @@ static int retry_get(struct backend *be, const char *key, uint64_t off,
 	return rc;
 }
 
+static int retry_get_all(struct backend *be, const char *key, size_t max,
+    uint8_t **ret_data, size_t *ret_len, struct err *err)
+{
+	struct backend *in = backend_deco_inner(be);
+	struct attempt a = begin(be, "get", key);
+	int rc;
+
+	if (in->ops->get_all == NULL)
+		return backend_get_by_stat(be, key, max, ret_data, ret_len,
+		    err);
+	do
+		rc = in->ops->get_all(in, key, max, ret_data, ret_len, err);
+	while (rc < 0 && again(&a, err));
+	return rc;
+}
+
 static int retry_stat(struct backend *be, const char *key,
     struct backend_stat *ret_st, struct err *err)
 {
@@ -324,6 +340,7 @@ static const struct backend_ops retry_ops = {
 	.put = retry_put,
 	.put_over = retry_put_over,
 	.get = retry_get,
+	.get_all = retry_get_all,
 	.stat = retry_stat,
 	.list = retry_list,
 	.del = retry_del,
