@@ -105,8 +105,8 @@ static int by_volume(const struct store_snapshot *a, const struct store_snapshot
 
 	if (r == 0)
 		r = memcmp(a->slot, b->slot, sizeof(a->slot));
-	return r != 0 ? r : memcmp(a->volume_hash, b->volume_hash,
-	    sizeof(a->volume_hash));
+	return r != 0 ? r : memcmp(a->volume_id, b->volume_id,
+	    sizeof(a->volume_id));
 }
 
 static void found_json(const struct search *s, const char *path,

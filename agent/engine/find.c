@@ -310,14 +310,18 @@ static int look_through(struct find *f, struct pages *p,
 	struct archive_visit to = { on_page, on_entry, on_left, on_bad, f };
 	struct archive_ref root = { .level = sn->catalog.level,
 	    .entries = sn->catalog.entries };
+	const uint8_t *order;
 	int r;
 
 	memcpy(root.id, sn->catalog.id, sizeof(root.id));
 	if (sn->sealed)
 		return err_set(err, ERR_AUTH, "snapshot %s cannot be opened by this credential",
 		    sn->id);
+	order = store_snapshot_order(f->st, sn, err);
+	if (order == NULL)
+		return err_wrap(err, "snapshot %s", sn->id);
 	f->whole = true;
-	r = archive_catalog_visit(pages_io(p), store_order_key(f->st), &root, &to, err);
+	r = archive_catalog_visit(pages_io(p), order, &root, &to, err);
 	f->last = r == 0 && f->whole ? sn : NULL;
 	f->last_now = f->now;
 	return r < 0 ? err_wrap(err, "snapshot %s", sn->id) : r;
@@ -356,7 +360,7 @@ static int one_volume(struct find *f, struct store_snapshot *const *v, size_t n,
 	f->last = NULL;
 	for (size_t i = first; i < n && r == 0; i++) {
 		if (memcmp(v[i]->slot, v[first]->slot, sizeof(v[i]->slot)) != 0 ||
-		    memcmp(v[i]->volume_hash, v[first]->volume_hash, 32) != 0 ||
+		    memcmp(v[i]->volume_id, v[first]->volume_id, 32) != 0 ||
 		    strcmp(v[i]->domain, domain) != 0 || done[i])
 			continue;
 		done[i] = true;

@@ -98,12 +98,13 @@ static struct mount_cursor *choose(struct mount_cursors *s, bool map,
 	return same != NULL && (pos == MOUNT_ANY || map) ? same : stale;
 }
 
-static struct mount_cursor *take(struct mount_tool *t, bool map,
+/* order: of a catalog; NULL for a map. */
+static struct mount_cursor *take(struct mount_tool *t, const uint8_t *order,
     const struct archive_ref *root, const char *domain, uint64_t pos,
     struct err *err)
 {
-	struct mount *m = t->m;
-	struct mount_cursors *s = &m->cursors;
+	struct mount_cursors *s = &t->m->cursors;
+	bool map = order == NULL;
 	struct mount_cursor *c;
 
 	pthread_mutex_lock(&s->lock);
@@ -124,7 +125,7 @@ static struct mount_cursor *take(struct mount_tool *t, bool map,
 	if (map)
 		c->map = archive_map_open(&io, root, err);
 	else
-		c->cat = archive_catalog_open(&io, store_order_key(m->st), root, err);
+		c->cat = archive_catalog_open(&io, order, root, err);
 	if (c->cat != NULL || c->map != NULL)
 		return c;
 	mount_cursor_give(c, MOUNT_ANY);
@@ -134,13 +135,19 @@ static struct mount_cursor *take(struct mount_tool *t, bool map,
 struct mount_cursor *mount_cursor_catalog(struct mount_tool *t,
     const struct mount_snap *sn, uint64_t pos, struct err *err)
 {
-	return take(t, false, &sn->root, sn->domain, pos, err);
+	if (sn->order == NULL) {
+		err_set(err, ERR_AUTH, "the snapshot is of deduplication domain '%s': a "
+		    "credential of that domain can read it, or one with admin",
+		    sn->domain);
+		return NULL;
+	}
+	return take(t, sn->order, &sn->root, sn->domain, pos, err);
 }
 
 struct mount_cursor *mount_cursor_map(struct mount_tool *t,
     const struct archive_ref *root, const char *domain, struct err *err)
 {
-	return take(t, true, root, domain, MOUNT_ANY, err);
+	return take(t, NULL, root, domain, MOUNT_ANY, err);
 }
 
 void mount_cursor_give(struct mount_cursor *c, uint64_t pos)

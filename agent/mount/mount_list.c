@@ -115,20 +115,20 @@ static char *volume_name(struct mount *m, const struct mount_volume *v,
 {
 	const struct mount_list *l = &m->list;
 	bool own = memcmp(v->slot, store_info(m->st)->slot, sizeof(v->slot)) == 0;
-	char slot[2 * STORE_SLOT_LEN + 1], hash[9], name[NAME_LEN_MAX + 64];
+	char slot[2 * STORE_SLOT_LEN + 1], id[9], name[NAME_LEN_MAX + 64];
 	size_t alike = 0;
 
 	for (size_t i = 0; i < l->nvolumes; i++)
 		alike += strcmp(l->volume[i].plain, v->plain) == 0;
 	hex_encode(slot, v->slot, STORE_SLOT_LEN);
-	hex_encode(hash, v->hash, 4);
+	hex_encode(id, v->id, 4);
 	snprintf(name, sizeof(name), "%s", v->plain);
 	if ((!own && alike > 1) || mount_list_volume(l, name) >= 0)
 		snprintf(name, sizeof(name), "%s~%s", v->plain, slot);
 	if (mount_list_volume(l, name) >= 0)
-		snprintf(name, sizeof(name), "%s~%s~%s", v->plain, slot, hash);
+		snprintf(name, sizeof(name), "%s~%s~%s", v->plain, slot, id);
 	for (unsigned i = 2; mount_list_volume(l, name) >= 0; i++)
-		snprintf(name, sizeof(name), "%s~%s~%s~%u", v->plain, slot, hash, i);
+		snprintf(name, sizeof(name), "%s~%s~%s~%u", v->plain, slot, id, i);
 	return mem_strdup(name, err);
 }
 
@@ -218,7 +218,7 @@ static struct mount_volume *volume_of(struct mount_list *l,
 	for (size_t i = 0; i < l->nvolumes; i++) {
 		v = &l->volume[i];
 		if (memcmp(v->slot, sn->slot, sizeof(v->slot)) == 0 &&
-		    memcmp(v->hash, sn->volume_hash, sizeof(v->hash)) == 0)
+		    memcmp(v->id, sn->volume_id, sizeof(v->id)) == 0)
 			return v;
 	}
 	if (grow(&l->volume, &l->volumecap, l->nvolumes, sizeof(*v), err) < 0)
@@ -229,7 +229,7 @@ static struct mount_volume *volume_of(struct mount_list *l,
 	if (v->plain == NULL)
 		return NULL;
 	memcpy(v->slot, sn->slot, sizeof(v->slot));
-	memcpy(v->hash, sn->volume_hash, sizeof(v->hash));
+	memcpy(v->id, sn->volume_id, sizeof(v->id));
 	l->nvolumes++;
 	return v;
 }
@@ -271,6 +271,7 @@ static int add(void *ctx, struct store_snapshot **psn, struct err *err)
 	struct mount *m = ctx;
 	struct mount_list *l = &m->list;
 	struct mount_snap *s;
+	struct err closed;
 	int r;
 
 	if (l->n >= SNAPS_MAX) {
@@ -296,6 +297,13 @@ static int add(void *ctx, struct store_snapshot **psn, struct err *err)
 	memcpy(s->root.id, root->id, sizeof(s->root.id));
 	s->root.level = root->level;
 	s->root.entries = root->entries;
+	/* Each has the order of the family secret under which it was made. */
+	s->order = store_snapshot_order(m->st, sn, &closed);
+	if (s->order == NULL && closed.class != ERR_AUTH) {
+		*err = closed;
+		free(s);
+		return -1;
+	}
 	s->domain = intern_domain(l, sn->domain, err);
 	if (s->domain == NULL) {
 		free(s);

@@ -25,16 +25,17 @@ struct mount_snap {
 	atomic_bool gone;
 	uint64_t seen;           /* the last look that found it */
 	const char *domain;      /* the list's */
+	const uint8_t *order;    /* of its catalog; NULL: another domain's, closed to us */
 	struct archive_ref root; /* catalog, or byte map of a block volume */
 	uint64_t size;           /* of a block volume, bytes */
 	uint64_t entries;
 };
 
 struct mount_volume {
-	uint8_t slot[STORE_SLOT_LEN], hash[32];
+	uint8_t slot[STORE_SLOT_LEN], id[32]; /* volume_id of its snapshots */
 	char *plain;             /* as its snapshots say, made safe */
 	char *name;              /* in volumes/; NULL: not given yet */
-	struct mount_snap **v;   /* oldest first */
+	struct mount_snap **v;   /* as they were found */
 	size_t n, cap;
 };
 

@@ -200,7 +200,9 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, r);
 		return;
 	}
-	comp.h = fmt_name_hash(store_order_key(t->m->st), name, comp.len);
+	/* Without an order there is no cursor, and that says why. */
+	if (up.sn->order != NULL)
+		comp.h = fmt_name_hash(up.sn->order, name, comp.len);
 	if (r == 0)
 		r = mount_name_ok(&comp) ? find_name(t, &up, &comp, &c, &e, &err) : 1;
 	if (r < 0) {
