@@ -185,6 +185,16 @@ const char *cli_count_text(char *dst, size_t cap, uint64_t n)
 	return dst;
 }
 
+const char *cli_counted(char *dst, size_t cap, uint64_t n, const char *one,
+    const char *many)
+{
+	char text[CLI_TEXT_MAX];
+
+	snprintf(dst, cap, "%s %s", cli_count_text(text, sizeof(text), n),
+	    n == 1 ? one : many);
+	return dst;
+}
+
 int cli_time_parse(const char *s, int64_t *ret)
 {
 	struct tm tm = { .tm_isdst = -1 };

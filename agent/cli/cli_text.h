@@ -22,6 +22,12 @@ const char *cli_size_text(char *dst, size_t cap, double bytes);   /* 1.23 GiB */
 const char *cli_rate_text(char *dst, size_t cap, double rate);    /* 1.23 GiB/s */
 const char *cli_duration_text(char *dst, size_t cap, int64_t ns); /* 1h02m03s */
 const char *cli_count_text(char *dst, size_t cap, uint64_t n);    /* 1,234,567 */
+/* "1 file", "1,234 files": n with the word for one or for many. */
+const char *cli_counted(char *dst, size_t cap, uint64_t n, const char *one,
+    const char *many);
+/* The same in memory that lasts to the end of the block. */
+#define CLI_COUNTED(n, one, many) \
+	cli_counted((char[CLI_TEXT_MAX]){ 0 }, CLI_TEXT_MAX, n, one, many)
 /*
  * Parse "2026-11-01" or "2026-11-01T12:00[:SS]", local time, or UTC with "Z"
  * behind it, to seconds since 1970.  Return 0 or -1.

@@ -62,8 +62,8 @@ static const struct cli_option options[] = {
 	    AT(compression) },
 	{ "verify-writes", 0, NULL, "Unpack and compare what was compressed "
 	    "before it is stored", CLI_FLAG, AT(verify) },
-	{ "dry-run", 'n', NULL, "Read and count, store nothing", CLI_FLAG,
-	    AT(dry_run) },
+	{ "dry-run", 'n', NULL, "Compare with the parent, read and count, store "
+	    "nothing", CLI_FLAG, AT(dry_run) },
 	{ NULL, 0, NULL, NULL, 0, 0 },
 };
 
@@ -218,7 +218,7 @@ static const char *way_text(enum engine_way way)
 {
 	switch (way) {
 	case ENGINE_FULL: return "everything was read";
-	case ENGINE_INCREMENTAL: return "only what changed was read";
+	case ENGINE_INCREMENTAL: return "only what may have changed was read";
 	case ENGINE_CHANGED: return "only the given extents were read";
 	case ENGINE_RESCAN: return "the whole device was read, known chunks "
 	    "not stored again";
@@ -239,6 +239,7 @@ static void print_object(const struct engine_backup_result *r, bool dry_run)
 	const struct { const char *name; uint64_t v; } numbers[] = {
 		{ "files_new", r->files_new },
 		{ "files_changed", r->files_changed },
+		{ "files_reread", r->files_reread },
 		{ "files_unmodified", r->files_same },
 		{ "directories", r->dirs }, { "others", r->others },
 		{ "entries", r->entries }, { "total_bytes", r->bytes },
@@ -268,31 +269,52 @@ static void print_object(const struct engine_backup_result *r, bool dry_run)
 	cli_json_print(o);
 }
 
-static void print_screen(const struct engine_backup_result *r, bool device)
+static void print_counts(const struct engine_backup_result *r)
 {
 	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX], c[CLI_TEXT_MAX];
+
+	printf("files     %s new, %s changed, %s unchanged; ",
+	    cli_count_text(a, sizeof(a), r->files_new),
+	    cli_count_text(b, sizeof(b), r->files_changed),
+	    cli_count_text(c, sizeof(c), r->files_same + r->files_reread));
+	printf("%s, %s\n", CLI_COUNTED(r->dirs, "directory", "directories"),
+	    CLI_COUNTED(r->others, "other", "others"));
+	if (r->files_reread > 0)
+		printf("again     %s looked unchanged and %s read all the same: too "
+		    "new to be\n          sure when the parent was made, or "
+		    "damaged in it\n", CLI_COUNTED(r->files_reread, "file",
+		    "files"), r->files_reread == 1 ? "was" : "were");
+}
+
+static void print_size(const struct engine_backup_result *r, bool dry_run)
+{
+	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX];
 	double s = (double)r->elapsed_ns / 1e9;
 
-	if (!device)
-		printf("files     %s new, %s changed, %s unchanged; ",
-		    cli_count_text(a, sizeof(a), r->files_new),
-		    cli_count_text(b, sizeof(b), r->files_changed),
-		    cli_count_text(c, sizeof(c), r->files_same));
-	if (!device)
-		printf("%s directories, %s others\n",
-		    cli_count_text(a, sizeof(a), r->dirs),
-		    cli_count_text(b, sizeof(b), r->others));
 	printf("size      %s, read %s\n",
 	    cli_size_text(a, sizeof(a), (double)r->bytes),
 	    cli_size_text(b, sizeof(b), (double)r->bytes_read));
-	printf("new       %s, stored as %s",
-	    cli_size_text(a, sizeof(a), (double)r->bytes_new),
-	    cli_size_text(b, sizeof(b), (double)r->bytes_stored));
-	if (r->bytes_stored > 0)
+	printf("new       %s", cli_size_text(a, sizeof(a),
+	    (double)r->bytes_new));
+	if (dry_run)
+		printf(" before compression");
+	else
+		printf(", stored as %s", cli_size_text(b, sizeof(b),
+		    (double)r->bytes_stored));
+	/* Where metadata is the most of it, it tells nothing of compression. */
+	if (ratio(r) > 0.95)
 		printf(" (%.2f : 1)", ratio(r));
 	printf("\ntime      %s, %s\n",
 	    cli_duration_text(a, sizeof(a), r->elapsed_ns),
 	    cli_rate_text(b, sizeof(b), s > 0 ? (double)r->bytes / s : 0));
+}
+
+static void print_screen(const struct engine_backup_result *r, bool device,
+    bool dry_run)
+{
+	if (!device)
+		print_counts(r);
+	print_size(r, dry_run);
 	printf("way       %s%s%s%s\n", way_text(r->way),
 	    r->way_reason && *r->way_reason ? " (" : "",
 	    r->way_reason ? r->way_reason : "",
@@ -300,10 +322,9 @@ static void print_screen(const struct engine_backup_result *r, bool device)
 	if (r->flags & STORE_INODES_IGNORED)
 		printf("inodes    are not stable here and were not compared\n");
 	if (r->errors > 0)
-		printf("skipped   %s path%s, named above; the snapshot is "
+		printf("skipped   %s, named above; the snapshot is "
 		    "marked incomplete\n",
-		    cli_count_text(a, sizeof(a), r->errors),
-		    r->errors == 1 ? "" : "s");
+		    CLI_COUNTED(r->errors, "path", "paths"));
 	if (r->checkpoints > 0)
 		printf("sessions  %u, with a checkpoint after each but the last\n",
 		    r->checkpoints + 1);
@@ -336,8 +357,8 @@ static int run(struct cli *cli, void *opts)
 		job_release(&job);
 		return code;
 	}
-	code = cli_repo_open(cli, STORE_WRITE, "back up", CLI_OPEN_WRITE |
-	    CLI_OPEN_ENGINE, &repo);
+	code = cli_repo_open(cli, STORE_WRITE, "back up", CLI_OPEN_ENGINE |
+	    (o->dry_run ? 0 : CLI_OPEN_WRITE), &repo);
 	if (code != CLI_OK) {
 		job_release(&job);
 		return code;
@@ -353,7 +374,7 @@ static int run(struct cli *cli, void *opts)
 		if (cli->json)
 			print_object(&result, o->dry_run);
 		else if (!cli->quiet)
-			print_screen(&result, o->device != NULL);
+			print_screen(&result, o->device != NULL, o->dry_run);
 		code = result.errors > 0 ||
 		    (result.flags & STORE_INCOMPLETE) ? CLI_PARTLY : CLI_OK;
 	}
@@ -386,8 +407,8 @@ const struct cli_verb cli_cmd_backup = {
 	    "  {\"message_type\":\"summary\",\"snapshot_id\",\"parent_id\","
 	    "\"dry_run\",\"way\",\n   \"way_reason\",\"incomplete\","
 	    "\"inodes_ignored\",\"files_new\",\n   \"files_changed\","
-	    "\"files_unmodified\",\"directories\",\"others\",\"entries\",\n"
-	    "   \"total_bytes\",\"read_bytes\",\"new_bytes\","
+	    "\"files_reread\",\"files_unmodified\",\"directories\",\"others\",\n   "
+	    "\"entries\",\"total_bytes\",\"read_bytes\",\"new_bytes\","
 	    "\"stored_bytes\",\"errors\",\n   \"checkpoints\",\"compression_ratio\","
 	    "\"elapsed_seconds\",\"bytes_per_second\"}\n"
 	    "  A name that is no UTF-8 is shown escaped, its bytes are in "

@@ -62,8 +62,6 @@ int backup_alive(struct backup *b, struct err *err)
 {
 	if (engine_cancelled(b->e))
 		return err_set(err, ERR_CANCELLED, "stopped on request");
-	if (b->ss == NULL)
-		return 0;
 	return store_session_alive(b->ss, atomic_load(&b->e->progress.bytes_read),
 	    b->res->entries, err);
 }
@@ -162,19 +160,8 @@ int backup_put(struct backup *b, unsigned self, enum store_kind kind,
 	struct store_put_result r;
 	struct store_worker *w = b->storers[self].w;
 
-	if (b->ss == NULL) {
-		struct store_loc loc;
-
-		store_blob_id(w, kind, data, len, r.id);
-		int found = store_locate(b->st, r.id, &loc, err);
-
-		if (found < 0)
-			return -1;
-		r.is_new = found == 1;
-		r.stored_len = 0;
-	} else if (store_put(b->ss, w, kind, data, len, b->opt->verify_writes, &r, err) < 0) {
+	if (store_put(b->ss, w, kind, data, len, b->opt->verify_writes, &r, err) < 0)
 		return -1;
-	}
 	memcpy(ret_id, r.id, sizeof(r.id));
 	if (r.is_new) {
 		if (kind == STORE_DATA)
@@ -548,7 +535,7 @@ static int name_source(struct backup *b, struct err *err)
 static int end_early(struct backup *b, struct store_commit *commit, struct err *err)
 {
 	bool asked = engine_cancelled(b->e);
-	bool worth = b->ss != NULL && (asked ? b->fresh : b->gained) > 0;
+	bool worth = !b->opt->dry_run && (asked ? b->fresh : b->gained) > 0;
 
 	commit->checkpoint = true;
 	log_msg(LOG_INFO, "a session ends after %llu entries and %.1f s; %llu of them in no "

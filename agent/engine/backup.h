@@ -28,7 +28,7 @@ struct engine_backup_options {
 	uint64_t exclude_larger;    /* files above so many bytes; 0: none */
 	bool ignore_ctime;
 	bool verify_writes;
-	bool dry_run;               /* read and count, store nothing */
+	bool dry_run;               /* compare, read and count; store nothing */
 	bool count_total;           /* count beside, for progress->..._total */
 	int64_t session_ns;         /* the longest that a session lasts; 0: 4 hours */
 	enum zip_level level;
@@ -54,7 +54,8 @@ struct engine_backup_result {
 	enum engine_way way;
 	const char *way_reason;     /* static: why not faster; "" */
 	unsigned flags;             /* enum store_snapshot_flag */
-	uint64_t files_new, files_changed, files_same, dirs, others;
+	/* reread: they look the same, but only reading could tell (item.c). */
+	uint64_t files_new, files_changed, files_reread, files_same, dirs, others;
 	uint64_t bytes, bytes_read, bytes_new, bytes_stored;
 	uint64_t entries, errors;
 	unsigned checkpoints;       /* committed on the way */

@@ -96,6 +96,7 @@ struct item {
 	bool resume;            /* its state tells content to go on behind */
 	bool trusted;           /* ... whose chunks need no asking (R3) */
 	bool partial;           /* reading was ended before its end */
+	bool reread;            /* looks the same, but is read to be sure */
 	bool rebundle;          /* the same, but read: its old bundle is nearly empty */
 	struct old_bundle *old; /* decided when this is */
 	atomic_bool looked;     /* statx is done */
@@ -167,7 +168,7 @@ struct rounds {
 	const char *way_reason;
 	int inode_rule;             /* what was decided about the whole parent */
 	unsigned flags;             /* STORE_INODES_IGNORED of sessions that are over */
-	uint64_t files_new, files_changed; /* that they have stored */
+	uint64_t files_new, files_changed, files_reread; /* that they have stored */
 	uint64_t told[NAMED_MAX];   /* hashes of paths reported by any of them */
 };
 
@@ -175,7 +176,7 @@ struct backup {
 	struct engine *e;
 	struct rounds *rounds;
 	struct store *st;
-	struct store_session *ss;   /* NULL: dry run */
+	struct store_session *ss;   /* it only looks in a dry run */
 	int64_t session_ns;         /* when it began, monotonic */
 	int64_t put_off_ns;         /* it does not end before that */
 	const struct store_snapshot *rest_of; /* behind a checkpoint; NULL: nothing */

@@ -143,7 +143,7 @@ static void count(struct backup *b, const struct item *it)
 		r->files_same++;
 		atomic_fetch_add(&p->files_same, 1);
 	} else if (it->class == ITEM_CHANGED) {
-		r->files_changed++;
+		*(it->reread ? &r->files_reread : &r->files_changed) += 1;
 		atomic_fetch_add(&p->files_changed, 1);
 	} else {
 		r->files_new++;

@@ -244,7 +244,7 @@ static int all_present(struct backup *b, const struct fmt_content *c, struct err
 	struct archive_ref root = { .level = c->level, .entries = c->entries };
 	int r = 0;
 
-	if (b->ss == NULL || (b->carry && !b->healing))
+	if (b->carry && !b->healing)
 		return 0;
 	if (c->kind == FMT_CONTENT_SLICE)
 		return backup_may_carry(b, c->id, err);
@@ -360,6 +360,7 @@ static void settle_waiting(struct backup *b)
 
 		b->waiting_first = it->wait_next;
 		it->waits_inode = false;
+		it->reread = false;
 		if (b->inode_rule == 2)
 			settle_same(b, it);
 		else
@@ -412,9 +413,11 @@ static int settle_match(struct backup *b, struct item *it, struct err *err)
 	}
 	if (b->inode_rule == 2)
 		same |= FMT_SAME_INODE;
-	if (it->gone || it->type != e->type || (e->bits & FMT_NO_CARRY) ||
-	    !(same & FMT_SAME_DATA) || !(same & FMT_SAME_CTIME) ||
-	    (!(same & FMT_SAME_INODE) && b->inode_rule == 1)) {
+	bool differs = it->gone || it->type != e->type || !(same & FMT_SAME_DATA) ||
+	    !(same & FMT_SAME_CTIME) || (!(same & FMT_SAME_INODE) && b->inode_rule == 1);
+
+	it->reread = !differs;
+	if (differs || (e->bits & FMT_NO_CARRY)) {
 		if (!it->gone && may_resume(it, e)) {
 			if (keep_state(it, e, err) < 0)
 				return -1;

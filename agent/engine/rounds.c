@@ -54,12 +54,11 @@ int rounds_open(struct backup *b, const struct store_snapshot **ret_parent,
 		.executor = { uploads_submit, b->e->uploads },
 		.cancelled = run_cancelled,
 		.cancelled_ctx = b->e,
+		.look = o->dry_run,
 	};
 
 	*ret_parent = NULL;
 	b->session_ns = clock_mono_ns();
-	if (o->dry_run)
-		return 0;
 	if (rd->checkpoint[0] != '\0') {
 		so.parent = rd->checkpoint;
 		so.rest = rd->rest[0] != '\0' ? rd->rest : "none";
@@ -108,7 +107,7 @@ int64_t rounds_end(struct backup *b)
 {
 	int64_t ns = longest(b), most = INT64_MAX / 4, end;
 
-	if (b->ss == NULL)
+	if (b->opt->dry_run)
 		return INT64_MAX;
 	for (unsigned i = 0; i < b->rounds->stretch && ns < most; i++)
 		ns *= 2;
@@ -138,7 +137,7 @@ static void fill_commit(struct backup *b, struct store_commit *c)
 	c->flags = r->flags;
 	c->size = r->bytes;
 	c->entries = r->entries;
-	c->files = r->files_new + r->files_changed + r->files_same;
+	c->files = r->files_new + r->files_changed + r->files_reread + r->files_same;
 	c->dirs = r->dirs;
 	c->others = r->others;
 	c->bytes_read = r->bytes_read;
@@ -162,7 +161,9 @@ int rounds_commit(struct backup *b, struct store_commit *c, struct err *err)
 	fill_commit(b, c);
 	b->ss = NULL;
 	b->rest_of = NULL;
-	if (ss != NULL)
+	if (b->opt->dry_run)
+		store_session_abort(ss);
+	else
 		r = store_session_commit(ss, c, id, err);
 	if (r < 0)
 		return -1;
@@ -176,6 +177,7 @@ int rounds_commit(struct backup *b, struct store_commit *c, struct err *err)
 	rd->flags |= b->res->flags & STORE_INODES_IGNORED;
 	rd->files_new += b->res->files_new;
 	rd->files_changed += b->res->files_changed;
+	rd->files_reread += b->res->files_reread;
 	if (b->opt->checkpoint != NULL)
 		b->opt->checkpoint(b->opt->report_ctx, id);
 	return 1;
@@ -207,10 +209,18 @@ static void progress_reset(struct engine_progress *p)
 	atomic_store(&p->total_known, false);
 }
 
+/* Add what earlier sessions have stored to *n, and take it off *rest. */
+static void tell_earlier(uint64_t *n, uint64_t earlier, uint64_t *rest)
+{
+	*n = *n + earlier < *rest ? *n + earlier : *rest;
+	*rest -= *n;
+}
+
 /* Make the last session's result that of the run. */
 static void tell_run(const struct rounds *rd, struct engine_backup_result *ret)
 {
-	uint64_t files = ret->files_new + ret->files_changed + ret->files_same;
+	uint64_t files = ret->files_new + ret->files_changed + ret->files_reread +
+	    ret->files_same;
 
 	memcpy(ret->checkpoint, rd->checkpoint, sizeof(ret->checkpoint));
 	ret->checkpoints = rd->checkpoints;
@@ -220,13 +230,10 @@ static void tell_run(const struct rounds *rd, struct engine_backup_result *ret)
 	/* What an earlier session has stored was unchanged for the next ones. */
 	ret->way = rd->way;
 	ret->way_reason = rd->way_reason;
-	ret->files_new += rd->files_new;
-	if (ret->files_new > files)
-		ret->files_new = files;
-	ret->files_changed += rd->files_changed;
-	if (ret->files_changed > files - ret->files_new)
-		ret->files_changed = files - ret->files_new;
-	ret->files_same = files - ret->files_new - ret->files_changed;
+	tell_earlier(&ret->files_new, rd->files_new, &files);
+	tell_earlier(&ret->files_changed, rd->files_changed, &files);
+	tell_earlier(&ret->files_reread, rd->files_reread, &files);
+	ret->files_same = files;
 }
 
 /*

@@ -165,6 +165,12 @@ struct store_session_options {
 	 * or an id (none, when that is no more).
 	 */
 	const char *rest;
+	/*
+	 * Only look: the store is not told of the session, a put says whether
+	 * the blob would be new and stores nothing, and only abort ends it.  What
+	 * it says of the parent holds for now only.
+	 */
+	bool look;
 	unsigned pack_buffers;    /* packs in memory at once, at least 4; 0: 6 */
 	struct store_executor executor; /* submit NULL: in the caller's thread */
 	bool (*cancelled)(void *ctx);   /* asked before the commit; NULL: never */

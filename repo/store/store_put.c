@@ -286,6 +286,10 @@ static int put_id(struct store_session *s, struct store_worker *w,
 		return store_session_fail(s, err);
 	}
 	r = present(s, ret->id, &w->hint, err);
+	if (r == 1 && s->look) {
+		ret->is_new = true;
+		return 0;
+	}
 	if (r == 1)
 		r = put_new(s, w, kind, data, len, verify, ret, err);
 	if (r < 0)

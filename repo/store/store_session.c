@@ -106,6 +106,7 @@ static struct store_session *session_alloc(struct store *st,
 	s->executor = opt->executor;
 	s->cancelled = opt->cancelled;
 	s->cancelled_ctx = opt->cancelled_ctx;
+	s->look = opt->look;
 	s->content = opt->content;
 	s->next_segment = 1;
 	s->last_segment_ns = s->last_alive_ns = clock_mono_ns();
@@ -258,7 +259,8 @@ static struct store_session *begin(struct store *st,
 	s->epoch = epoch;
 	/* R1, in this order and no other. */
 	if (store_dead_generation(st, &s->generation, err) != 0 ||
-	    session_name(s, err) != 0 || session_declare(s, err) != 0)
+	    session_name(s, err) != 0 ||
+	    (!s->look && session_declare(s, err) != 0))
 		goto fail;
 	s->dead = store_dead_read(st, err);
 	s->bad = s->dead == NULL ? NULL : store_bad_read(st, err);
@@ -349,7 +351,7 @@ int store_session_alive(struct store_session *s, uint64_t bytes_read,
 	int r;
 
 	pthread_mutex_lock(&s->lock);
-	due = now - s->last_alive_ns >= STORE_ALIVE_NS;
+	due = !s->look && now - s->last_alive_ns >= STORE_ALIVE_NS;
 	if (due)
 		s->last_alive_ns = now;
 	pthread_mutex_unlock(&s->lock);
@@ -402,7 +404,7 @@ void store_session_abort(struct store_session *s)
 	if (s == NULL)
 		return;
 	settle(s, false);
-	if (store_segment_flush(s, true, &err) != 0)
+	if (!s->look && store_segment_flush(s, true, &err) != 0)
 		log_msg(LOG_WARN, "what was sent stays unnamed: %s", err.msg);
 	session_free(s);
 }
@@ -563,7 +565,8 @@ int store_session_commit(struct store_session *s, const struct store_commit *c,
 
 	settle(s, true);
 	pthread_mutex_lock(&s->lock);
-	r = store_session_failed(s, err);
+	r = s->look ? err_set(err, ERR_BUG, "a session that only looks cannot "
+	    "commit") : store_session_failed(s, err);
 	if (r == 0)
 		r = buf_check(&s->pack_names, "a snapshot", err);
 	pthread_mutex_unlock(&s->lock);

@@ -76,6 +76,7 @@ struct store_session {
 	struct store_executor executor;
 	bool (*cancelled)(void *ctx);
 	void *cancelled_ctx;
+	bool look;                   /* nothing is declared, put or committed */
 	struct store_epoch *epoch;   /* of all that this session seals */
 	char name[STORE_SESSION_MAX];
 	char object[FMT_KEY_MAX];          /* key of the session object */

@@ -95,6 +95,7 @@ ends 2 env -u WHERRY_PASSWORD_FILE setsid "$WHERRY" snapshots
 has "WHERRY_PASSWORD_FILE"
 
 # --- backup --------------------------------------------------------------------------
+touch src/random
 ends 0 "$WHERRY" backup src --tag one --json
 json 'l[-1]["message_type"] == "summary" and l[-1]["files_new"] >= 6 and
 l[-1]["errors"] == 0 and len(l[-1]["snapshot_id"]) == 16'
@@ -102,11 +103,19 @@ first=$(python3 -c 'import json
 print(json.loads(open("out").read().split("\n")[-2])["snapshot_id"])')
 sleep 2.1 # what changed less than 2 s before is read again
 ends 0 "$WHERRY" backup src --tag one
+has "looked unchanged and"
+grep -q " 0 new, 0 changed, " out || fail "what was only read again has changed"
 ends 0 "$WHERRY" backup src --tag two --json
 json 'l[-1]["files_new"] == 0 and l[-1]["files_changed"] == 0 and
 l[-1]["new_bytes"] == 0 and l[-1]["parent_id"] != ""'
+find repo | sort >before
 ends 0 "$WHERRY" backup src --dry-run
 has "none (dry run)"
+has "only what may have changed was read"
+ends 0 "$WHERRY" backup src --dry-run --json
+json 'l[-1]["files_new"] + l[-1]["files_changed"] == 0 and l[-1]["parent_id"] and
+l[-1]["read_bytes"] == 0 and l[-1]["snapshot_id"] == ""'
+find repo | sort | cmp - before || fail "a dry run left something"
 ends 0 "$WHERRY" backup src --quiet
 [ ! -s out ] && [ ! -s err ] || fail "a quiet backup said something"
 seq 1 1000 | "$WHERRY" backup --stdin-name numbers.txt --volume piped >out
