@@ -1,8 +1,10 @@
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "repo/backend/backend.h"
+#include "repo/backend/backend_ahead.h"
 
 /*
  * Return the length of the scheme that url begins with, 0 for a path.  One
@@ -22,7 +24,11 @@ static struct backend *open_local(const char *path,
     const struct backend_options *opt, struct err *err)
 {
 	struct backend *be = backend_local_open(path, &opt->local, err);
+	const char *ms = getenv("WHERRY_TEST_LATENCY");
 
+	/* How this program does with a store far away, where there is none. */
+	if (be != NULL && ms != NULL && ms[0] >= '0' && ms[0] <= '9')
+		be = backend_slow_new(be, (unsigned)strtoul(ms, NULL, 10), err);
 	if (be != NULL && (opt->up != 0 || opt->down != 0))
 		be = backend_limit_new(be, opt->up, opt->down, err);
 	return be;
