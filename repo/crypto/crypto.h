@@ -48,6 +48,10 @@ void crypto_derive(uint8_t out[CRYPTO_KEY_LEN],
 void crypto_hmac(uint8_t out[32], const uint8_t key[CRYPTO_KEY_LEN],
     const void *data, size_t len);
 
+/* The same with a key of any length, as the signatures of stores need it. */
+void crypto_hmac_any(uint8_t out[32], const void *key, size_t key_len,
+    const void *data, size_t len);
+
 /* out = SHA-256(data). */
 void crypto_sha256(uint8_t out[32], const void *data, size_t len);
 
@@ -157,5 +161,14 @@ void crypto_passphrase_defaults(uint32_t *ret_ops, uint32_t *ret_mem_kib);
 
 /* CRC-64/XZ of data, going on from crc (0 at the start); not a secret's guard. */
 uint64_t crypto_crc64(uint64_t crc, const void *data, size_t len);
+
+/* CRC-32C of data, as stores take it beside an object; neither is this one. */
+uint32_t crypto_crc32c(const void *data, size_t len);
+
+/*
+ * out = MD5(data), which some stores demand with a request; it guards nothing.
+ * Return 0, or -1 where the system forbids MD5.
+ */
+int crypto_md5(uint8_t out[16], const void *data, size_t len);
 
 #endif

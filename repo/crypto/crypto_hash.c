@@ -29,12 +29,13 @@ struct crypto_sha256 {
 	SHA256_CTX ctx;
 };
 
-static void hmac_init(struct crypto_idkey *k, const uint8_t key[CRYPTO_KEY_LEN])
+/* len is at most that of a block. */
+static void hmac_init(struct crypto_idkey *k, const uint8_t *key, size_t len)
 {
 	uint8_t pad[SHA256_CBLOCK];
 
 	for (size_t i = 0; i < sizeof(pad); i++)
-		pad[i] = (i < CRYPTO_KEY_LEN ? key[i] : 0) ^ 0x36;
+		pad[i] = (i < len ? key[i] : 0) ^ 0x36;
 	SHA256_Init(&k->inner);
 	SHA256_Update(&k->inner, pad, sizeof(pad));
 
@@ -61,10 +62,28 @@ void crypto_hmac(uint8_t out[32], const uint8_t key[CRYPTO_KEY_LEN],
 {
 	struct crypto_idkey k;
 
-	hmac_init(&k, key);
+	hmac_init(&k, key, CRYPTO_KEY_LEN);
 	SHA256_Update(&k.inner, data, len);
 	hmac_end(&k, &k.inner, out);
 	mem_wipe(&k, sizeof(k));
+}
+
+void crypto_hmac_any(uint8_t out[32], const void *key, size_t key_len,
+    const void *data, size_t len)
+{
+	uint8_t hashed[SHA256_DIGEST_LENGTH];
+	struct crypto_idkey k;
+
+	if (key_len > SHA256_CBLOCK) {
+		crypto_sha256(hashed, key, key_len);
+		hmac_init(&k, hashed, sizeof(hashed));
+	} else {
+		hmac_init(&k, key, key_len);
+	}
+	SHA256_Update(&k.inner, data, len);
+	hmac_end(&k, &k.inner, out);
+	mem_wipe(&k, sizeof(k));
+	mem_wipe(hashed, sizeof(hashed));
 }
 
 void crypto_derive(uint8_t out[CRYPTO_KEY_LEN],
@@ -80,7 +99,7 @@ struct crypto_idkey *crypto_idkey_new(const uint8_t key[CRYPTO_KEY_LEN],
 	struct crypto_idkey *k = crypto_secret_new(sizeof(*k), err);
 
 	if (k != NULL)
-		hmac_init(k, key);
+		hmac_init(k, key, CRYPTO_KEY_LEN);
 	return k;
 }
 

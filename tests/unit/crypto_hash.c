@@ -127,6 +127,26 @@ static void hmac_gives_the_published_macs(void **state)
 	}
 }
 
+/* A longer key is hashed first (RFC 4231, case 6). */
+static void hmac_takes_keys_of_any_length(void **state)
+{
+	const char *text = "Test Using Larger Than Block-Size Key - "
+	    "Hash Key First";
+	uint8_t key[131], data[64], out[32];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rfc4231) / sizeof(rfc4231[0]); i++) {
+		rfc4231_case(i, key, data);
+		crypto_hmac_any(out, key, rfc4231[i].key_len, data,
+		    rfc4231[i].data_len);
+		assert_hex(out, 32, rfc4231[i].mac);
+	}
+	memset(key, 0xaa, sizeof(key));
+	crypto_hmac_any(out, key, sizeof(key), text, strlen(text));
+	assert_hex(out, 32, "60e431591ee0b67f0d8a26aacbf5b77f"
+	    "8e0bc6213728c5140546040f0ee37f54");
+}
+
 /* The kind is the first byte of what is hashed. */
 static void ids_give_the_published_macs(void **state)
 {
@@ -286,6 +306,28 @@ static void crc64_goes_on_from_anywhere(void **state)
 		    sizeof(m) - cut) == want);
 }
 
+/* RFC 3720, B.4, and the check value of the catalogue of CRCs. */
+static void crc32c_gives_the_published_sums(void **state)
+{
+	uint8_t zeros[32] = { 0 };
+
+	(void)state;
+	assert_int_equal(crypto_crc32c("123456789", 9), 0xe3069283);
+	assert_int_equal(crypto_crc32c(zeros, sizeof(zeros)), 0x8a9136aa);
+	assert_int_equal(crypto_crc32c(NULL, 0), 0);
+}
+
+/* RFC 1321, A.5. */
+static void md5_gives_the_published_digest(void **state)
+{
+	uint8_t out[16];
+
+	(void)state;
+	if (crypto_md5(out, "message digest", 14) != 0)
+		skip();
+	assert_hex(out, 16, "f96b697d7cb7938d525a2f31aaf161d0");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +335,7 @@ int main(void)
 		cmocka_unit_test(sha256_gives_the_published_digests),
 		cmocka_unit_test(sha256_in_pieces_is_the_same),
 		cmocka_unit_test(hmac_gives_the_published_macs),
+		cmocka_unit_test(hmac_takes_keys_of_any_length),
 		cmocka_unit_test(ids_give_the_published_macs),
 		cmocka_unit_test(ids_are_hmacs_at_every_length),
 		cmocka_unit_test(threads_may_share_an_id_key),
@@ -300,6 +343,8 @@ int main(void)
 		cmocka_unit_test(siphash_gives_the_published_numbers),
 		cmocka_unit_test(crc64_is_that_of_xz),
 		cmocka_unit_test(crc64_goes_on_from_anywhere),
+		cmocka_unit_test(crc32c_gives_the_published_sums),
+		cmocka_unit_test(md5_gives_the_published_digest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL) ? 1 : 0;
