@@ -22,6 +22,34 @@ static void ref_dec(struct fmt_dec *d, struct fmt_ref *ret, const char *field)
 
 /* --- S1 ---------------------------------------------------------------------*/
 
+#define ORIGIN_HEAD ((size_t)FMT_REPOSITORY_LEN + FMT_SLOT_LEN)
+
+/* origin: empty, or repository id, slot and session. */
+static void origin_dec(struct fmt_dec *d, struct fmt_s1 *ret)
+{
+	struct fmt_str s = fmt_dec_str(d, "origin");
+	struct fmt_session_name n;
+	size_t len;
+
+	ret->copied = s.len != 0;
+	memset(ret->origin_repository, 0, FMT_REPOSITORY_LEN);
+	memset(ret->origin_slot, 0, FMT_SLOT_LEN);
+	memset(ret->origin_session, 0, FMT_SESSION_MAX);
+	if (d->bad || !ret->copied)
+		return;
+	len = s.len - ORIGIN_HEAD;
+	if (s.len < ORIGIN_HEAD || len >= FMT_SESSION_MAX) {
+		fmt_dec_fail(d, "origin", "has a wrong length");
+		return;
+	}
+	memcpy(ret->origin_repository, s.p, FMT_REPOSITORY_LEN);
+	memcpy(ret->origin_slot, s.p + FMT_REPOSITORY_LEN, FMT_SLOT_LEN);
+	memcpy(ret->origin_session, s.p + ORIGIN_HEAD, len);
+	fmt_dec_check(d, strlen(ret->origin_session) == len &&
+	    fmt_session_parse(ret->origin_session, &n) == 0, "origin",
+	    "is no name of a session");
+}
+
 int fmt_s1_decode(const void *p, size_t len, struct fmt_s1 *ret,
     struct err *err)
 {
@@ -51,6 +79,7 @@ int fmt_s1_decode(const void *p, size_t len, struct fmt_s1 *ret,
 	ret->packs = fmt_dec_list_fixed(&d, FMT_PACK_NAME_LEN, "packs");
 	fmt_dec_check(&d, ret->packs.n == 0 || ret->type == FMT_CHECKPOINT,
 	    "packs", "are named by what is no checkpoint");
+	origin_dec(&d, ret);
 	return fmt_dec_end(&d);
 }
 
@@ -75,6 +104,14 @@ int fmt_s1_encode(struct buf *b, const struct fmt_s1 *s, struct err *err)
 	buf_u64(b, s->size);
 	buf_u64(b, s->entries);
 	fmt_add_list(b, &s->packs);
+	if (s->copied) {
+		buf_var(b, ORIGIN_HEAD + strlen(s->origin_session));
+		buf_add(b, s->origin_repository, FMT_REPOSITORY_LEN);
+		buf_add(b, s->origin_slot, FMT_SLOT_LEN);
+		buf_str(b, s->origin_session);
+	} else {
+		buf_var(b, 0);
+	}
 	if (buf_check(b, "a snapshot", err) < 0)
 		return -1;
 	return fmt_encoded(b, "a snapshot",
@@ -82,30 +119,6 @@ int fmt_s1_encode(struct buf *b, const struct fmt_s1 *s, struct err *err)
 }
 
 /* --- S2 ---------------------------------------------------------------------*/
-
-/* origin: empty, or repository id and session. */
-static void origin_dec(struct fmt_dec *d, struct fmt_s2 *ret)
-{
-	struct fmt_str s = fmt_dec_str(d, "origin");
-	struct fmt_session_name n;
-	size_t len;
-
-	ret->copied = s.len != 0;
-	memset(ret->origin_repository, 0, FMT_REPOSITORY_LEN);
-	memset(ret->origin_session, 0, FMT_SESSION_MAX);
-	if (d->bad || !ret->copied)
-		return;
-	len = s.len - FMT_REPOSITORY_LEN;
-	if (s.len < FMT_REPOSITORY_LEN || len >= FMT_SESSION_MAX) {
-		fmt_dec_fail(d, "origin", "has a wrong length");
-		return;
-	}
-	memcpy(ret->origin_repository, s.p, FMT_REPOSITORY_LEN);
-	memcpy(ret->origin_session, s.p + FMT_REPOSITORY_LEN, len);
-	fmt_dec_check(d, strlen(ret->origin_session) == len &&
-	    fmt_session_parse(ret->origin_session, &n) == 0, "origin",
-	    "is no name of a session");
-}
 
 int fmt_s2_decode(const void *p, size_t len, struct fmt_s2 *ret,
     struct err *err)
@@ -125,7 +138,6 @@ int fmt_s2_decode(const void *p, size_t len, struct fmt_s2 *ret,
 	ret->bytes_read = fmt_dec_u64(&d, "bytes read");
 	ret->bytes_new = fmt_dec_u64(&d, "bytes of new chunks");
 	ret->bytes_stored = fmt_dec_u64(&d, "bytes stored");
-	origin_dec(&d, ret);
 	return fmt_dec_end(&d);
 }
 
@@ -147,13 +159,6 @@ int fmt_s2_encode(struct buf *b, const struct fmt_s2 *s, struct err *err)
 	buf_u64(b, s->bytes_read);
 	buf_u64(b, s->bytes_new);
 	buf_u64(b, s->bytes_stored);
-	if (s->copied) {
-		buf_var(b, FMT_REPOSITORY_LEN + strlen(s->origin_session));
-		buf_add(b, s->origin_repository, FMT_REPOSITORY_LEN);
-		buf_str(b, s->origin_session);
-	} else {
-		buf_var(b, 0);
-	}
 	if (buf_check(b, "a snapshot", err) < 0)
 		return -1;
 	return fmt_encoded(b, "a snapshot",

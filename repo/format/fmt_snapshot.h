@@ -43,6 +43,10 @@ struct fmt_s1 {
 	struct fmt_ref state;            /* or the byte map */
 	uint64_t size, entries;
 	struct fmt_list packs;           /* fmt_pack_next; of checkpoints only */
+	bool copied;                     /* the three that follow are filled */
+	uint8_t origin_repository[FMT_REPOSITORY_LEN];
+	uint8_t origin_slot[FMT_SLOT_LEN];
+	char origin_session[FMT_SESSION_MAX];
 };
 int fmt_s1_encode(struct buf *b, const struct fmt_s1 *s, struct err *err);
 int fmt_s1_decode(const void *p, size_t len, struct fmt_s1 *ret,
@@ -55,9 +59,6 @@ struct fmt_s2 {
 	struct fmt_list paths, tags;     /* fmt_str_next */
 	uint64_t files, directories, others;
 	uint64_t bytes_read, bytes_new, bytes_stored;
-	bool copied;                     /* the two that follow are filled */
-	uint8_t origin_repository[FMT_REPOSITORY_LEN];
-	char origin_session[FMT_SESSION_MAX];
 };
 int fmt_s2_encode(struct buf *b, const struct fmt_s2 *s, struct err *err);
 int fmt_s2_decode(const void *p, size_t len, struct fmt_s2 *ret,

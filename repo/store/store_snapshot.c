@@ -64,6 +64,26 @@ static struct store_ref ref_of(const struct fmt_ref *r)
 	return x;
 }
 
+static int take_origin(struct store_snapshot *sn, const struct fmt_s1 *s,
+    struct err *err)
+{
+	struct buf b = BUF_INIT;
+	char hex[2 * FMT_REPOSITORY_LEN + 1], slot[FMT_HEX_SLOT];
+	int r;
+
+	if (s->copied) {
+		hex_encode(hex, s->origin_repository, FMT_REPOSITORY_LEN);
+		hex_encode(slot, s->origin_slot, FMT_SLOT_LEN);
+		buf_printf(&b, "%s/%s/%s", hex, slot, s->origin_session);
+	}
+	r = buf_check(&b, "a snapshot", err);
+	if (r == 0)
+		r = copy_str(&sn->origin,
+		    (struct fmt_str){ (const char *)b.p, b.len }, err);
+	buf_release(&b);
+	return r;
+}
+
 static int take_s1(struct store_snapshot *sn, const struct fmt_s1 *s,
     struct err *err)
 {
@@ -80,28 +100,10 @@ static int take_s1(struct store_snapshot *sn, const struct fmt_s1 *s,
 	sn->size = s->size;
 	sn->entries = s->entries;
 	if (copy_str(&sn->domain, s->domain, err) != 0 ||
-	    copy_str(&sn->predecessor, fmt_str(s->predecessor), err) != 0)
+	    copy_str(&sn->predecessor, fmt_str(s->predecessor), err) != 0 ||
+	    copy_str(&sn->parent, fmt_str(s->parent), err) != 0)
 		return -1;
-	return copy_str(&sn->parent, fmt_str(s->parent), err);
-}
-
-static int take_origin(struct store_snapshot *sn, const struct fmt_s2 *s,
-    struct err *err)
-{
-	struct buf b = BUF_INIT;
-	char hex[2 * FMT_REPOSITORY_LEN + 1];
-	int r;
-
-	if (s->copied) {
-		hex_encode(hex, s->origin_repository, FMT_REPOSITORY_LEN);
-		buf_printf(&b, "%s/%s", hex, s->origin_session);
-	}
-	r = buf_check(&b, "a snapshot", err);
-	if (r == 0)
-		r = copy_str(&sn->origin,
-		    (struct fmt_str){ (const char *)b.p, b.len }, err);
-	buf_release(&b);
-	return r;
+	return take_origin(sn, s, err);
 }
 
 static int take_s2(struct store_snapshot *sn, const struct fmt_s2 *s,
@@ -121,7 +123,7 @@ static int take_s2(struct store_snapshot *sn, const struct fmt_s2 *s,
 	    copy_strings(&sn->paths, s->paths, err) != 0 ||
 	    copy_strings(&sn->tags, s->tags, err) != 0)
 		return -1;
-	return take_origin(sn, s, err);
+	return 0;
 }
 
 static int take_volume_id(struct store_snapshot *sn, struct err *err)

@@ -54,6 +54,11 @@ struct store_snapshot {
 	uint64_t counter;
 	uint8_t predecessor_hash[32];
 	char *predecessor, *parent;  /* sessions, "" when none */
+	/*
+	 * Of a copy: "REPOSITORY/SLOT/SESSION" (32 and 16 hex) of the snapshot
+	 * that was made of the source; else "".
+	 */
+	char *origin;
 	uint64_t generation;
 	struct store_ref state;      /* or the block map's root */
 	uint64_t size;               /* bytes of the volume or of all files */
@@ -61,7 +66,7 @@ struct store_snapshot {
 	/* What only the read right opens; all empty when `sealed`. */
 	bool sealed;
 	struct store_ref catalog;
-	char *volume, *host, *user, *program, *origin;
+	char *volume, *host, *user, *program;
 	struct store_strings paths, tags;
 	uint64_t files, dirs, others, bytes_read, bytes_new, bytes_stored;
 };

@@ -223,6 +223,16 @@ def snapshot_parts(key, data):
     return parts
 
 
+def origin(c):
+    """Repository id, slot and session of what a copy was made of, or None."""
+    text = c.str()
+    if not text:
+        return None
+    if not _SESSION_NAME.fullmatch(text[24:].decode("latin-1")):
+        c.fail("an origin that names no session")
+    return text[:16], text[16:24], text[24:].decode()
+
+
 def snapshot_s1(key, plain):
     c = Cursor(plain, key)
     o = SimpleNamespace(
@@ -230,7 +240,8 @@ def snapshot_s1(key, plain):
         domain=c.str(), start=c.i64(), end=c.i64(), counter=c.u64(),
         before_hash=c.raw(32), before=maybe_session(c),
         parent=maybe_session(c), generation=c.u64(), root=ref(c),
-        size=c.u64(), entries=c.u64(), packs=c.list(lambda: c.raw(16), 16))
+        size=c.u64(), entries=c.u64(), packs=c.list(lambda: c.raw(16), 16),
+        origin=origin(c))
     c.end()
     if o.type not in (1, 2) or o.content not in (1, 2) or o.flags & ~7:
         c.fail("unknown type, content or flags")
@@ -249,7 +260,7 @@ def snapshot_s2(key, plain):
         catalog=ref(c), volume_name=c.str(), host=c.str(), user=c.str(),
         version=c.str(), paths=c.list(c.str), tags=c.list(c.str),
         files=c.u64(), directories=c.u64(), others=c.u64(), read=c.u64(),
-        new=c.u64(), stored=c.u64(), origin=c.str())
+        new=c.u64(), stored=c.u64())
     c.end()
     return o
 

@@ -222,6 +222,10 @@ static inline int sample_s1(struct rng *r, struct buf *b, struct err *err)
 	if (rng_below(r, 2))
 		rng_session(r, s.parent);
 	rng_ref(r, &s.state);
+	s.copied = rng_below(r, 2);
+	rng_fill(r, s.origin_repository, 16);
+	rng_fill(r, s.origin_slot, 8);
+	rng_session(r, s.origin_session);
 	WITH_LIST(s.packs, if (s.type == FMT_CHECKPOINT) rng_packs(r, &lb_),
 	    fmt_s1_encode(b, &s, err));
 	return rc;
@@ -242,10 +246,7 @@ static inline int sample_s2(struct rng *r, struct buf *b, struct err *err)
 	s.bytes_read = rng_num(r);
 	s.bytes_new = rng_num(r);
 	s.bytes_stored = rng_num(r);
-	s.copied = rng_below(r, 2);
 	rng_ref(r, &s.catalog);
-	rng_fill(r, s.origin_repository, 16);
-	rng_session(r, s.origin_session);
 	rng_strs(r, &tags);
 	s.tags = fmt_list_of(&tags);
 	WITH_LIST(s.paths, rng_strs(r, &lb_), fmt_s2_encode(b, &s, err));
