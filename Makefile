@@ -18,7 +18,7 @@ AR      := $(CROSS)ar
 endif
 
 # One static library a room, from the ground up.
-ROOMS   := chunker repo/base repo/zip repo/crypto repo/net repo/format repo/backend \
+ROOMS   := chunker repo/base repo/zip repo/parity repo/crypto repo/net repo/format repo/backend \
            repo/store repo/archive agent/engine agent/mount agent/cli
 LIBS    := libzstd libsodium libcrypto liburing jansson libisal fuse3 \
            libcurl expat
@@ -44,7 +44,7 @@ FUZZERS := $(patsubst %.c,$(O)/%,$(wildcard tests/fuzz/*.c))
 BENCHES := $(patsubst %.c,$(O)/%,$(wildcard bench/*.c))
 
 # Looked up once, and only by goals that compile.
-NO_COMPILE := deps lint help clean check check-quick check-asan check-tsan \
+NO_COMPILE := deps servers lint help clean check check-quick check-asan check-tsan \
               check-valgrind bench bench-large soak demo arm64 fuzzers
 ifneq ($(filter-out $(NO_COMPILE),$(or $(MAKECMDGOALS),all)),)
 LIB_CFLAGS := $(shell $(PKG) --cflags $(LIBS) 2>/dev/null)
@@ -53,7 +53,7 @@ endif
 
 .PHONY: all help deps demo check check-quick check-asan check-tsan \
         check-valgrind lint bench bench-large soak install clean arm64 \
-        unit tools fuzzers fuzz-programs benches FORCE
+        unit tools servers fuzzers fuzz-programs benches FORCE
 all: $(O)/wherry ## build the program (without a goal, too)
 
 help: ## list the goals
@@ -144,6 +144,9 @@ RUN = python3 tests/run.py
 deps: ## install what building and testing need
 	@deploy/deps.sh build test
 
+servers: ## make the object stores that tests run against, once
+	@tests/servers/get.sh || [ $$? = 77 ]
+
 lint: ## the rules of the house
 	@python3 tests/lint/lint.py
 
@@ -151,6 +154,7 @@ check: ## everything without a cluster
 	@deploy/deps.sh --quiet build test
 	@$(MAKE) --no-print-directory all unit tools
 	@if command -v clang >/dev/null; then $(MAKE) --no-print-directory fuzzers; fi
+	@$(MAKE) --no-print-directory servers
 	@$(RUN) --out $(O) --goal check
 
 check-quick: ## lint, unit tests, one round trip

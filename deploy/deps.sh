@@ -3,7 +3,7 @@
 #
 # usage: deps.sh [--quiet|--list] GROUP...
 #
-# GROUP is runtime, build, test or bench (deploy/packages).  --quiet says
+# GROUP is runtime, build, test, servers or bench (deploy/packages).  --quiet says
 # nothing when all is there.  --list only prints the names.  Where there is no
 # apt, or no right to use it, it prints what is missing and fails if something
 # of the group build is.
@@ -16,9 +16,9 @@ for a; do
 	case $a in
 	--quiet) quiet=yes ;;
 	--list) list=yes ;;
-	runtime|build|test|bench) groups="$groups $a" ;;
+	runtime|build|test|servers|bench) groups="$groups $a" ;;
 	*)
-		echo "usage: deps.sh [--quiet|--list] runtime|build|test|bench..." >&2
+		echo "usage: deps.sh [--quiet|--list] runtime|build|test|servers|bench..." >&2
 		exit 2
 		;;
 	esac
