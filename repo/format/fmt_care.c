@@ -219,48 +219,59 @@ int fmt_manifest_decode(const void *obj, size_t len,
 
 /* --- parity -----------------------------------------------------------------*/
 
-/* What head and numbers must be, whether or not shards follow. */
-static void parity_head_dec(struct fmt_dec *d, struct fmt_parity *ret)
+size_t fmt_parity_len(const struct parity_shape *s)
 {
-	ret->pack_size = fmt_dec_u32(d, "pack size");
-	ret->shard_size = fmt_dec_u32(d, "shard size");
-	ret->data = fmt_dec_u8(d, "data shards");
-	ret->parity = fmt_dec_u8(d, "parity shards");
-	fmt_dec_check(d, ret->data != 0 && ret->parity != 0 &&
-	    ret->data + ret->parity <= 255, "shards",
-	    "are of an impossible number");
-	fmt_dec_check(d, ret->pack_size != 0 && ret->shard_size != 0 &&
-	    (uint64_t)ret->shard_size * ret->data >= ret->pack_size,
-	    "shard size", "is too small for the pack");
-	ret->sums = fmt_dec_bytes(d,
-	    (size_t)(ret->data + ret->parity) * 8, "checksums");
-	ret->shards = d->rd.p;
+	return FMT_PARITY_HEAD + parity_cells(s) * 8 + parity_bytes(s);
 }
 
-int fmt_parity_encode(struct buf *obj, const struct fmt_parity *p,
-    struct err *err)
+void fmt_parity_head_add(struct buf *obj, const struct parity_shape *s)
 {
-	struct fmt_parity t;
-	struct fmt_dec d;
-
 	fmt_header_add(obj, FMT_PARITY, 0);
-	buf_u32(obj, p->pack_size);
-	buf_u32(obj, p->shard_size);
-	buf_u8(obj, p->data);
-	buf_u8(obj, p->parity);
-	buf_add(obj, p->sums, (size_t)(p->data + p->parity) * 8);
-	d = fmt_dec_object(obj->p, obj->len, FMT_PARITY, 0, NULL, err);
-	parity_head_dec(&d, &t);
-	return fmt_encoded(obj, "parity", fmt_dec_end(&d), err);
+	buf_u32(obj, s->size);
+	buf_u32(obj, s->shard);
+	buf_u8(obj, (uint8_t)s->data);
+	buf_u8(obj, (uint8_t)s->parity);
+}
+
+static void parity_head_dec(struct fmt_dec *d, uint32_t epoch,
+    struct parity_shape *ret)
+{
+	uint32_t size = fmt_dec_u32(d, "pack size");
+	uint32_t shard = fmt_dec_u32(d, "shard size");
+	uint8_t data = fmt_dec_u8(d, "data shards");
+	uint8_t parity = fmt_dec_u8(d, "parity shards");
+
+	fmt_dec_check(d, epoch == 0, "epoch", "is not 0");
+	if (d->bad)
+		return;
+	fmt_dec_check(d, parity_shape_of(ret, size, shard, data, parity,
+	        NULL) == 0, "shards", "are of an impossible shape");
+}
+
+int fmt_parity_head_read(const uint8_t head[FMT_PARITY_HEAD],
+    struct parity_shape *ret, struct err *err)
+{
+	uint32_t epoch = 0;
+	struct fmt_dec d = fmt_dec_object(head, FMT_PARITY_HEAD, FMT_PARITY, 0,
+	    &epoch, err);
+
+	parity_head_dec(&d, epoch, ret);
+	return fmt_dec_end(&d);
 }
 
 int fmt_parity_decode(const void *obj, size_t len, struct fmt_parity *ret,
     struct err *err)
 {
-	struct fmt_dec d = fmt_dec_object(obj, len, FMT_PARITY, 0, NULL, err);
+	uint32_t epoch = 0;
+	struct fmt_dec d = fmt_dec_object(obj, len, FMT_PARITY, 0, &epoch, err);
 
-	parity_head_dec(&d, ret);
-	fmt_dec_bytes(&d, (size_t)ret->parity * ret->shard_size,
-	    "parity shards");
+	*ret = (struct fmt_parity){ .sums = NULL };
+	parity_head_dec(&d, epoch, &ret->shape);
+	if (!d.bad) {
+		ret->sums = fmt_dec_bytes(&d, parity_cells(&ret->shape) * 8,
+		    "checksums");
+		ret->shards = fmt_dec_bytes(&d, parity_bytes(&ret->shape),
+		    "parity shards");
+	}
 	return fmt_dec_end(&d);
 }

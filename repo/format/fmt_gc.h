@@ -5,6 +5,7 @@
 
 #include "repo/format/fmt_name.h"
 #include "repo/format/fmt_object.h"
+#include "repo/parity/parity.h"
 
 /*
  * Collections and care (FORMAT.md 5 and 7).  All but dead list and parity are
@@ -134,17 +135,19 @@ int fmt_manifest_decode(const void *obj, size_t len,
 /* --- parity, not signed -----------------------------------------------------------------------*/
 
 struct fmt_parity {
-	uint32_t pack_size;  /* bytes */
-	uint32_t shard_size; /* bytes */
-	uint8_t data, parity; /* numbers of shards, at least 1 each */
-	const uint8_t *sums; /* data + parity u64: CRC-64 of each shard */
-	const uint8_t *shards; /* parity x shard_size bytes */
+	struct parity_shape shape;
+	const uint8_t *sums;   /* u64 for each cell */
+	const uint8_t *shards; /* of parity, parity_bytes(&shape) */
 };
 #define FMT_PARITY_HEAD 26 /* the object up to sums */
 
-/* Append all of the object but the parity shards, which follow it. */
-int fmt_parity_encode(struct buf *obj, const struct fmt_parity *p,
-    struct err *err);
+/* Bytes of the whole object. */
+size_t fmt_parity_len(const struct parity_shape *s);
+/* Append the first FMT_PARITY_HEAD bytes; sums and shards follow them. */
+void fmt_parity_head_add(struct buf *obj, const struct parity_shape *s);
+int fmt_parity_head_read(const uint8_t head[FMT_PARITY_HEAD],
+    struct parity_shape *ret, struct err *err);
+/* The whole object; *ret borrows from it. */
 int fmt_parity_decode(const void *obj, size_t len, struct fmt_parity *ret,
     struct err *err);
 

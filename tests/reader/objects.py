@@ -357,12 +357,14 @@ def parity(key, data):
     c = body(key, data)
     o = SimpleNamespace(pack_size=c.u32(), shard_size=c.u32(), data=c.u8(),
                         parity=c.u8())
-    if not (o.shard_size and o.data and o.parity):
-        c.fail("parity of nothing")
-    o.stripes = -(-o.pack_size // (o.data * o.shard_size))
-    o.crcs = [[c.u64() for _ in range(o.data + o.parity)]
-              for _ in range(o.stripes)]
-    o.shards = [[c.raw(o.shard_size) for _ in range(o.parity)]
-                for _ in range(o.stripes)]
+    if header(key, data)[1]:
+        c.fail("parity has no epoch")
+    if not (o.shard_size and o.data and o.parity) or \
+            o.data + o.parity > 255 or \
+            -(-o.pack_size // o.shard_size) != o.data:
+        c.fail("parity of an impossible shape")
+    o.crcs = [[c.u64() for _ in range(-(-o.shard_size // 4096))]
+              for _ in range(o.data + o.parity)]
+    o.shards = [c.raw(o.shard_size) for _ in range(o.parity)]
     c.end()
     return o

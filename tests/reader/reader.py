@@ -3,7 +3,8 @@
 
 The secret: --key-file FILE, or a passphrase in WHERRY_PASSWORD or the first
 line of --password-file FILE.  SNAPSHOT is an id, the start of one, or latest;
-:PATH behind it restores what is at and below a path.
+:PATH behind it restores what is at and below a path.  mend writes the pack of
+that name (32 hex) to a file as it was before it was damaged, by its parity.
 """
 
 import argparse
@@ -15,8 +16,10 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 import maps  # noqa: E402
+import objects  # noqa: E402
 import packs  # noqa: E402
 import pages  # noqa: E402
+import parity  # noqa: E402
 import restore  # noqa: E402
 from repository import Directory, Repository  # noqa: E402
 from segments import Index  # noqa: E402
@@ -99,6 +102,19 @@ def verify(args):
     return 1 if faults else 0
 
 
+def mend(args):
+    repo = open_repository(args)
+    key = f"parity/{args.pack[:2]}/{args.pack}"
+    name = key.replace("parity/", "packs/", 1)
+    p = objects.parity(key, repo.store.get(key))
+    data = parity.mend(key, p, repo.store.get(name) if repo.store.has(name)
+                       else b"")
+    packs.read_pack(repo, name, data)
+    with open(args.file, "wb") as f:
+        f.write(data)
+    return 0
+
+
 def dump_page(args):
     repo = open_repository(args)
     blobs = packs.Blobs(repo, Index(repo))
@@ -139,6 +155,7 @@ def main():
     for verb, does, *more in (
             ("list", list_snapshots), ("verify", verify),
             ("restore", restore_snapshot, "snapshot", "target"),
+            ("mend", mend, "pack", "file"),
             ("dump-page", dump_page, "id")):
         p = verbs.add_parser(verb)
         p.set_defaults(does=does)

@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 import unittest
+from types import SimpleNamespace
 
 import nacl.bindings
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -16,9 +17,9 @@ import maps  # noqa: E402
 import objects  # noqa: E402
 import packs  # noqa: E402
 import pages  # noqa: E402
+import parity  # noqa: E402
 import repository  # noqa: E402
 from repository import Domain  # noqa: E402
-from verify import reed_solomon  # noqa: E402
 from wire import Cursor, Damage, NotAllowed, put_var, var_size  # noqa: E402
 
 
@@ -572,10 +573,32 @@ class Others(unittest.TestCase):
         with self.assertRaises(Damage):
             packs._unpack(one, 4, "test")
 
-    def test_reed_solomon(self):
+    def test_parity(self):
+        p = SimpleNamespace(data=2, parity=1)
         # 1 / (2 xor 0) = 1/2 = 0x8e, 1 / (2 xor 1) = 1/3 = 0xf4
-        self.assertEqual(reed_solomon([b"\1\0", b"\0\1"], 1), [b"\x8e\xf4"])
-        self.assertEqual(reed_solomon([b"\2\5", b"\0\0"], 1)[0][:1], b"\1")
+        self.assertEqual(parity.row(p, 0), [0x8e, 0xf4])
+        self.assertEqual(parity._sum(parity.row(p, 0), [b"\1\0", b"\0\1"]),
+                         b"\x8e\xf4")
+        self.assertEqual(parity.mul(2, 0x8e), 1)
+
+    def test_mend(self):
+        pack = bytes(i * i >> 4 & 0xff for i in range(50000))
+        p = SimpleNamespace(pack_size=len(pack), shard_size=5120, data=10,
+                            parity=3)
+        data = parity.shards(p, pack)
+        p.shards = [parity._sum(parity.row(p, i), data) for i in range(3)]
+        p.crcs = [[ciphers.crc64(c) for c in parity.cells(p, s)]
+                  for s in data + p.shards]
+        parity.check("test", p, pack)
+        hurt = bytearray(pack)
+        for at in (0, 5119, 30000, 49999):
+            hurt[at] ^= 1
+        self.assertEqual(parity.mend("test", p, bytes(hurt)), pack)
+        self.assertEqual(parity.mend("test", p, pack[:35000]), pack)
+        hurt[10300] ^= 1
+        hurt[20500] ^= 1
+        with self.assertRaises(Damage):
+            parity.mend("test", p, bytes(hurt))
 
 
 if __name__ == "__main__":

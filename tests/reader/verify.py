@@ -8,6 +8,7 @@ import maps
 import objects
 import packs
 import pages
+import parity
 from segments import Index, Segment
 from wire import Damage, NotAllowed, text
 
@@ -157,21 +158,7 @@ class Verifier:
         name = key.replace("parity/", "packs/", 1)
         if not self.repo.store.has(name):
             return
-        pack = self.repo.store.get(name)
-        if len(pack) != p.pack_size:
-            raise Damage(f"{key}: of a pack of another size")
-        for stripe in range(p.stripes):
-            at = stripe * p.data * p.shard_size
-            row = pack[at:at + p.data * p.shard_size].ljust(
-                p.data * p.shard_size, b"\0")
-            shards = [row[i * p.shard_size:(i + 1) * p.shard_size]
-                      for i in range(p.data)]
-            want = shards + reed_solomon(shards, p.parity)
-            if want[p.data:] != p.shards[stripe]:
-                raise Damage(f"{key}: stripe {stripe} has other parity")
-            for shard, crc in zip(want, p.crcs[stripe]):
-                if not ciphers.crc64_is(shard, crc):
-                    raise Damage(f"{key}: stripe {stripe} has other checksums")
+        parity.check(key, p, self.repo.store.get(name))
 
     def _parities(self):
         """Packs and parity go together when the config wants it."""
@@ -334,23 +321,3 @@ class Verifier:
                 "<I", ciphers.siphash(domain.k_state, struct.pack(
                     "<BQ", 2, entry.hard[1])) & 0xffffffff):
             raise Damage(f"{what}: of another inode")
-
-
-def reed_solomon(shards, count):
-    """Parity over GF(2^8), 0x11d, by the Cauchy matrix 1 / (i xor j)."""
-    exp, log = [0] * 512, [0] * 256
-    x = 1
-    for i in range(255):
-        exp[i] = exp[i + 255] = x
-        log[x] = i
-        x = x << 1 ^ (0x11d if x & 0x80 else 0)
-    out = []
-    for i in range(len(shards), len(shards) + count):
-        total = 0
-        for j, shard in enumerate(shards):
-            factor = 255 - log[i ^ j]
-            table = bytes([0] + [exp[(factor + log[b]) % 255]
-                                 for b in range(1, 256)])
-            total ^= int.from_bytes(shard.translate(table), "little")
-        out.append(total.to_bytes(len(shards[0]), "little"))
-    return out

@@ -203,12 +203,11 @@ static inline int codec_parity(const uint8_t *p, size_t len, struct buf *ret,
 {
 	struct fmt_parity x;
 
-	if (fmt_parity_decode(p, len, &x, err) < 0 ||
-	    fmt_parity_encode(ret, &x, err) < 0)
+	if (fmt_parity_decode(p, len, &x, err) < 0)
 		return -1;
-	/* The header's epoch says nothing here; it is not made again. */
-	memcpy(ret->p + 8, p + 8, 4);
-	buf_add(ret, x.shards, (size_t)x.parity * x.shard_size);
+	fmt_parity_head_add(ret, &x.shape);
+	buf_add(ret, x.sums, parity_cells(&x.shape) * 8);
+	buf_add(ret, x.shards, parity_bytes(&x.shape));
 	return 0;
 }
 

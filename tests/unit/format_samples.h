@@ -278,14 +278,15 @@ static inline int sample_dead(struct rng *r, struct buf *b, struct err *err)
 
 static inline int sample_parity(struct rng *r, struct buf *b, struct err *err)
 {
-	uint8_t sums[10 * 8], shards[2 * 100];
-	struct fmt_parity p = { .pack_size = 777, .shard_size = 100, .data = 8,
-		.parity = 2, .sums = sums };
+	uint8_t sums[10 * 2 * 8], shards[2 * 4100];
+	struct parity_shape s;
 
 	rng_fill(r, sums, sizeof(sums));
 	rng_fill(r, shards, sizeof(shards));
-	if (fmt_parity_encode(b, &p, err) < 0)
+	if (parity_shape_of(&s, 7 * 4100 + 10, 4100, 8, 2, err) < 0)
 		return -1;
+	fmt_parity_head_add(b, &s);
+	buf_add(b, sums, sizeof(sums));
 	buf_add(b, shards, sizeof(shards));
 	return 0;
 }
