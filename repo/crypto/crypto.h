@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "repo/base/buf.h"
 #include "repo/base/err.h"
 
 /*
@@ -170,5 +171,14 @@ uint32_t crypto_crc32c(const void *data, size_t len);
  * Return 0, or -1 where the system forbids MD5.
  */
 int crypto_md5(uint8_t out[16], const void *data, size_t len);
+
+/* Append data in base64 (RFC 4648, padded); memory as told in buf.h. */
+void crypto_base64(struct buf *dst, const void *data, size_t len);
+
+/*
+ * Read such text into dst, of cap bytes, in constant time.  Return 0, or -1 when
+ * it is malformed or longer.
+ */
+int crypto_unbase64(void *dst, size_t cap, const char *text, size_t *ret_len);
 
 #endif
