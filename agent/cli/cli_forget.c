@@ -32,13 +32,32 @@ static json_t *verdict_json(const struct engine_verdict *v)
 	return o;
 }
 
-static void verdict_row(struct cli_table *t, const struct engine_verdict *v)
+/*
+ * How much of a reason a table shows: of "daily 2026-11-23" the rule, for the
+ * snapshot's time stands beside it.
+ */
+static int reason_width(const char *why)
+{
+	static const char *const rules[] = {
+		"hourly ", "daily ", "weekly ", "monthly ", "yearly ",
+	};
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		if (strncmp(why, rules[i], strlen(rules[i])) == 0)
+			return (int)strlen(rules[i]) - 1;
+	return (int)strlen(why);
+}
+
+static void verdict_row(struct cli_table *t, const struct engine_verdict *v,
+    bool verbose)
 {
 	struct buf why = BUF_INIT;
 	char text[CLI_TEXT_MAX];
 
 	for (size_t i = 0; i < v->why.n; i++)
-		buf_printf(&why, "%s%s", i > 0 ? ", " : "", v->why.v[i]);
+		buf_printf(&why, "%s%.*s", i > 0 ? ", " : "", verbose ?
+		    (int)strlen(v->why.v[i]) : reason_width(v->why.v[i]),
+		    v->why.v[i]);
 	if (v->sn->flags & STORE_INCOMPLETE)
 		buf_str(&why, " (incomplete)");
 	buf_u8(&why, '\0');
@@ -46,7 +65,7 @@ static void verdict_row(struct cli_table *t, const struct engine_verdict *v)
 		cli_nomem();
 	cli_table_cell(t, v->sn->id);
 	cli_table_cell(t, cli_time_text(text, sizeof(text), v->sn->start_ns));
-	cli_table_cell(t, *v->sn->volume ? v->sn->volume : "-");
+	cli_volume_cell(t, v->sn);
 	cli_table_cell(t, v->keep ? "keep" : "forget");
 	cli_table_cell(t, (const char *)why.p);
 	buf_release(&why);
@@ -55,7 +74,7 @@ static void verdict_row(struct cli_table *t, const struct engine_verdict *v)
 static void tell(struct cli *cli, const struct engine_verdict *v, size_t n)
 {
 	static const char *const heads[] = {
-		"ID", "TIME", "VOLUME", "", "WHY", NULL,
+		"ID", "TIME", "VOLUME", "VERDICT", "WHY", NULL,
 	};
 	struct cli_table *t = NULL;
 
@@ -67,7 +86,7 @@ static void tell(struct cli *cli, const struct engine_verdict *v, size_t n)
 		if (cli->json)
 			cli_json_print(verdict_json(&v[i]));
 		else
-			verdict_row(t, &v[i]);
+			verdict_row(t, &v[i], cli->verbose > 0);
 	}
 	if (t != NULL)
 		cli_table_print(t);
@@ -112,6 +131,10 @@ int cli_forget_policy(struct cli *cli, struct store *st,
 	if (cli_snapshots_read(cli, st, &list, &err) < 0)
 		return cli_fail(cli, &err, CLI_AT_WORK, "list snapshots");
 	ret->bad = list.bad;
+	if (list.n + list.bad == 0 && cli_filter_given(cli)) {
+		cli_snapshots_release(&list);
+		return cli_filter_fail(cli, "forget");
+	}
 	if (cli_policy_now(st, !dry_run, &p.now_ns, &err) < 0 ||
 	    engine_retain(&p, list.v, list.n, &v, &err) < 0)
 		code = cli_fail(cli, &err, CLI_AT_WORK, "apply the policy");
@@ -130,4 +153,16 @@ int cli_forget_policy(struct cli *cli, struct store *st,
 		code = CLI_DAMAGE;
 	cli_snapshots_release(&list);
 	return code;
+}
+
+void cli_forgotten_print(const struct cli_forgotten *f, bool dry_run)
+{
+	char n[CLI_TEXT_MAX];
+
+	printf("%s, %s %s%s\n",
+	    CLI_COUNTED(f->kept, "snapshot stays", "snapshots stay"),
+	    cli_count_text(n, sizeof(n), f->forgotten), dry_run ?
+	    "would be forgotten" : f->forgotten == 1 ? "is forgotten" :
+	    "are forgotten", f->forgotten > 0 && !dry_run ?
+	    "; 'wherry gc' gives the space back" : "");
 }

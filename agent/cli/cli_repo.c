@@ -266,6 +266,31 @@ bool cli_filter_match(const struct cli *cli, const struct store_snapshot *sn)
 	    listed(&cli->volumes, sn->volume ? sn->volume : "");
 }
 
+bool cli_filter_given(const struct cli *cli)
+{
+	return cli->hosts.n + cli->tags.n + cli->volumes.n > 0;
+}
+
+static void tell_filter(struct buf *b, const char *name, const struct cli_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		buf_printf(b, " --%s %s", name, l->v[i]);
+}
+
+int cli_filter_fail(struct cli *cli, const char *what)
+{
+	struct buf b = BUF_INIT;
+	struct err err = ERR_INIT;
+
+	tell_filter(&b, "host", &cli->hosts);
+	tell_filter(&b, "tag", &cli->tags);
+	tell_filter(&b, "volume", &cli->volumes);
+	err_set(&err, ERR_NOTFOUND, "no snapshot matches%.*s ('wherry "
+	    "snapshots' shows what there is)", (int)b.len, (const char *)b.p);
+	buf_release(&b);
+	return cli_fail(cli, &err, CLI_AT_WORK, "%s", what);
+}
+
 struct gather { struct cli *cli; struct cli_snapshots *list; };
 
 static int gather(void *ctx, struct store_snapshot **sn, struct err *err)

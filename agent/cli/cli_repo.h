@@ -64,6 +64,10 @@ struct cli_snapshots { struct store_snapshot **v; size_t n; size_t bad; };
 int cli_snapshots_read(struct cli *cli, struct store *st,
     struct cli_snapshots *ret, struct err *err);
 void cli_snapshots_release(struct cli_snapshots *s);
+/* Is a filter given?  Then a list without snapshots may be a slip of the pen. */
+bool cli_filter_given(const struct cli *cli);
+/* Say that no snapshot passes it.  Returns CLI_FAILED. */
+int cli_filter_fail(struct cli *cli, const char *what);
 
 /* A passphrase or key line in secret memory; free with cli_secret_free. */
 char *cli_secret_from_file(const char *path, struct err *err);
@@ -104,11 +108,13 @@ struct cli_forgotten { uint64_t kept, forgotten, bad; };
  * Apply the policy to all snapshots that the filter lets pass, tell what stays
  * and goes and why, and forget, unless dry_run.  Return CLI_OK, or an exit
  * code after printing why: CLI_DAMAGE when some snapshots could not be read,
- * which stay.
+ * which stay; CLI_FAILED when a filter was given that no snapshot passes.
  */
 int cli_forget_policy(struct cli *cli, struct store *st,
     const struct engine_policy *policy, bool dry_run,
     struct cli_forgotten *ret);
+/* Print how many stay and go, for people. */
+void cli_forgotten_print(const struct cli_forgotten *f, bool dry_run);
 
 /* --- input (cli_changed.c) -------------------------------------------------------------*/
 

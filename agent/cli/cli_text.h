@@ -59,6 +59,8 @@ struct cli_table;
 struct cli_table *cli_table_new(const char *const *heads, const char *align);
 void cli_table_cell(struct cli_table *t, const char *text);
 void cli_table_print(struct cli_table *t); /* prints and frees */
+/* A snapshot's volume, or its paths where that is a name made of them. */
+void cli_volume_cell(struct cli_table *t, const struct store_snapshot *sn);
 
 /* True when stdout (or stderr) is a terminal and NO_COLOR is not set. */
 bool cli_colour(int fd);

@@ -140,7 +140,7 @@ static void show_cuts(const struct cli *cli, const struct cli_bench *b)
 static void show_sample(const struct cli *cli, const struct cli_bench *b)
 {
 	const struct engine_sample_info *s = &b->sample;
-	char a[CLI_TEXT_MAX], c[CLI_TEXT_MAX], d[CLI_TEXT_MAX];
+	char a[CLI_TEXT_MAX], d[CLI_TEXT_MAX];
 
 	if (cli->json) {
 		cli_json_print(json_pack("{s:s,s:b,s:I,s:I,s:I,s:I}",
@@ -159,9 +159,9 @@ static void show_sample(const struct cli *cli, const struct cli_bench *b)
 		    cli_size_text(a, sizeof(a), (double)s->bytes));
 		return;
 	}
-	printf("data: %s in %s files",
+	printf("data: %s in %s",
 	    cli_size_text(a, sizeof(a), (double)s->bytes),
-	    cli_count_text(c, sizeof(c), s->files));
+	    CLI_COUNTED(s->files, "file", "files"));
 	if (s->found_bytes > s->bytes)
 		printf(", of %s (--size takes more)",
 		    cli_size_text(d, sizeof(d), (double)s->found_bytes));

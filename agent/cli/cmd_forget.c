@@ -104,8 +104,6 @@ static int forget_ids(struct cli *cli, struct store *st, const struct opts *o,
 static void summary(struct cli *cli, const struct cli_forgotten *f,
     bool by_id, bool dry_run)
 {
-	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX];
-
 	if (cli->json) {
 		cli_json_print(json_pack("{s:s, s:b, s:I, s:I, s:I}",
 		    "message_type", "summary", "dry_run", dry_run,
@@ -114,14 +112,8 @@ static void summary(struct cli *cli, const struct cli_forgotten *f,
 		    "unreadable", (json_int_t)f->bad));
 		return;
 	}
-	if (cli->quiet || by_id)
-		return;
-	printf("%s snapshots stay, %s %s%s\n",
-	    cli_count_text(a, sizeof(a), f->kept),
-	    cli_count_text(b, sizeof(b), f->forgotten),
-	    dry_run ? "would be forgotten" : "are forgotten",
-	    f->forgotten > 0 && !dry_run ?
-	    "; 'wherry gc' gives their space back" : "");
+	if (!cli->quiet && !by_id)
+		cli_forgotten_print(f, dry_run);
 }
 
 static int run(struct cli *cli, void *opts)

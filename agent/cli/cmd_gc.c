@@ -136,16 +136,16 @@ static void print_object(const struct store_gc_result *r, bool dry_run)
 /* What was done, or would be. */
 static void print_freed(const struct store_gc_result *r, bool dry_run)
 {
-	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX], c[CLI_TEXT_MAX];
+	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX];
 	uint64_t freed = r->bytes_deleted > r->bytes_written ?
 	    r->bytes_deleted - r->bytes_written : 0;
 
 	if (r->packs_deleted > 0)
-		printf("%s %s packs, %s; %s packs of them repacked\n",
+		printf("%s %s, %s; %s of them repacked\n",
 		    dry_run ? "would go  " : "deleted   ",
-		    cli_count_text(a, sizeof(a), r->packs_deleted),
-		    cli_size_text(b, sizeof(b), (double)r->bytes_deleted),
-		    cli_count_text(c, sizeof(c), r->packs_repacked));
+		    CLI_COUNTED(r->packs_deleted, "pack", "packs"),
+		    cli_size_text(a, sizeof(a), (double)r->bytes_deleted),
+		    cli_count_text(b, sizeof(b), r->packs_repacked));
 	if (r->bytes_written > 0)
 		printf("%s %s of blobs that are needed\n",
 		    dry_run ? "would move" : "written   ",
@@ -157,35 +157,36 @@ static void print_freed(const struct store_gc_result *r, bool dry_run)
 
 static void print_screen(const struct store_gc_result *r, bool dry_run)
 {
-	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX], c[CLI_TEXT_MAX];
+	char a[CLI_TEXT_MAX];
 
 	if (r->packs > 0)
-		printf("looked at  %s snapshots, %s packs, %s\n",
-		    cli_count_text(a, sizeof(a), r->snapshots),
-		    cli_count_text(b, sizeof(b), r->packs),
-		    cli_size_text(c, sizeof(c), (double)r->bytes));
+		printf("looked at  %s, %s, %s\n",
+		    CLI_COUNTED(r->snapshots, "snapshot", "snapshots"),
+		    CLI_COUNTED(r->packs, "pack", "packs"),
+		    cli_size_text(a, sizeof(a), (double)r->bytes));
 	if (r->blobs > 0)
-		printf("dead       %s of %s blobs\n",
+		printf("dead       %s of %s\n",
 		    cli_count_text(a, sizeof(a), r->blobs_dead),
-		    cli_count_text(b, sizeof(b), r->blobs));
+		    CLI_COUNTED(r->blobs, "blob", "blobs"));
 	if (r->unindexed_packs > 0)
-		printf("unindexed  %s packs that no index names, of backups "
+		printf("unindexed  %s that no index names, of backups "
 		    "that did not finish\n",
-		    cli_count_text(a, sizeof(a), r->unindexed_packs));
+		    CLI_COUNTED(r->unindexed_packs, "pack", "packs"));
 	if (r->sessions_revoked > 0)
-		printf("revoked    %s sessions that were silent for too long\n",
-		    cli_count_text(a, sizeof(a), r->sessions_revoked));
+		printf("revoked    %s, silent for too long\n",
+		    CLI_COUNTED(r->sessions_revoked, "session", "sessions"));
 	print_freed(r, dry_run);
 	switch (r->outcome) {
 	case STORE_GC_NOTHING:
 		printf("nothing to free\n");
 		break;
 	case STORE_GC_WAITING:
-		printf("%s %s sessions have to end before anything is deleted; "
+		printf("%s %s to end before anything is deleted; "
 		    "run 'wherry gc' again then\n           (--wait waits; "
 		    "'wherry session revoke' ends one whose writer is gone)\n",
 		    dry_run ? "would wait" : "waiting   ",
-		    cli_count_text(a, sizeof(a), r->sessions_waiting));
+		    CLI_COUNTED(r->sessions_waiting, "session has",
+		    "sessions have"));
 		break;
 	case STORE_GC_VOID:
 		printf("given up   collection %" PRIu64 "; nothing was "

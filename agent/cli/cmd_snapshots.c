@@ -58,21 +58,29 @@ static void flags_text(char *dst, size_t cap, const struct store_snapshot *sn,
 		dst[strlen(dst) - 1] = '\0';
 }
 
+/* A volume's default name is host and paths: too long to repeat. */
+void cli_volume_cell(struct cli_table *t, const struct store_snapshot *sn)
+{
+	struct buf paths = BUF_INIT;
+
+	join(&paths, &sn->paths);
+	cli_table_cell(t, sn->volume && *sn->volume &&
+	    (paths.len == 1 || strstr(sn->volume, sn->paths.v[0]) == NULL) ?
+	    sn->volume : paths.len > 1 ? (char *)paths.p : "-");
+	buf_release(&paths);
+}
+
 static void add_row(struct cli_table *t, const struct store_snapshot *sn,
     const struct engine_size *size, bool damaged)
 {
-	struct buf paths = BUF_INIT, tags = BUF_INIT;
+	struct buf tags = BUF_INIT;
 	char text[CLI_TEXT_MAX];
 
-	join(&paths, &sn->paths);
 	join(&tags, &sn->tags);
 	cli_table_cell(t, sn->id);
 	cli_table_cell(t, cli_time_text(text, sizeof(text), sn->start_ns));
 	cli_table_cell(t, sn->host && *sn->host ? sn->host : "-");
-	/* A volume's default name is host and paths: too long to repeat. */
-	cli_table_cell(t, sn->volume && *sn->volume &&
-	    (paths.len == 1 || strstr(sn->volume, sn->paths.v[0]) == NULL) ?
-	    sn->volume : paths.len > 1 ? (char *)paths.p : "-");
+	cli_volume_cell(t, sn);
 	cli_table_cell(t, tags.len > 1 ? (char *)tags.p : "-");
 	cli_table_cell(t, sn->sealed || sn->content == STORE_BLOCK ? "-" :
 	    cli_count_text(text, sizeof(text), sn->files));
@@ -86,7 +94,6 @@ static void add_row(struct cli_table *t, const struct store_snapshot *sn,
 	}
 	flags_text(text, sizeof(text), sn, damaged);
 	cli_table_cell(t, text);
-	buf_release(&paths);
 	buf_release(&tags);
 }
 
@@ -228,7 +235,8 @@ static size_t print_list(struct cli *cli, struct store *st,
 	if (table != NULL)
 		cli_table_print(table);
 	else if (!cli->json && !cli->quiet)
-		printf("no snapshots\n");
+		printf("%s\n", cli_filter_given(cli) ?
+		    "no snapshot matches" : "no snapshots yet");
 	return damaged;
 }
 

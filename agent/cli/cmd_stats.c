@@ -63,24 +63,24 @@ static void print_objects(const struct store_usage *u,
 
 static void print_ratio(const char *what, uint64_t a, uint64_t b)
 {
-	if (b > 0)
+	if (b > 0 && a > 0)
 		printf("%-12s %.2f : 1\n", what, (double)a / (double)b);
 }
 
 static void print_screen(const struct store_usage *u,
     const struct cli_snapshots *l, uint64_t restore)
 {
-	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX], c[CLI_TEXT_MAX];
+	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX];
 
-	printf("%-12s %s in %s objects, %s packs\n", "stored",
+	printf("%-12s %s in %s, %s of them packs\n", "stored",
 	    cli_size_text(a, sizeof(a), (double)u->bytes),
-	    cli_count_text(b, sizeof(b), u->objects),
-	    cli_count_text(c, sizeof(c), u->packs));
+	    CLI_COUNTED(u->objects, "object", "objects"),
+	    cli_count_text(b, sizeof(b), u->packs));
 	for (int k = STORE_DATA; k <= STORE_STATE; k++)
-		printf("%-12s %s blobs, %s as %s\n", kinds[k],
-		    cli_count_text(a, sizeof(a), u->blobs[k]),
-		    cli_size_text(b, sizeof(b), (double)u->plain[k]),
-		    cli_size_text(c, sizeof(c), (double)u->sealed[k]));
+		printf("%-12s %s, %s stored as %s\n", kinds[k],
+		    CLI_COUNTED(u->blobs[k], "blob", "blobs"),
+		    cli_size_text(a, sizeof(a), (double)u->plain[k]),
+		    cli_size_text(b, sizeof(b), (double)u->sealed[k]));
 	printf("%-12s %s, %s when all are restored\n", "snapshots",
 	    cli_count_text(a, sizeof(a), l->n),
 	    cli_size_text(b, sizeof(b), (double)restore));

@@ -49,7 +49,6 @@ struct upkeep {
 static int step_forget(struct upkeep *u)
 {
 	struct cli_forgotten f;
-	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX];
 	int code = cli_forget_policy(u->cli, u->repo.store, &u->policy, false,
 	    &f);
 
@@ -62,9 +61,7 @@ static int step_forget(struct upkeep *u)
 		    "forgotten", (json_int_t)f.forgotten,
 		    "unreadable", (json_int_t)f.bad));
 	else if (!u->cli->quiet)
-		printf("%s snapshots stay, %s are forgotten\n",
-		    cli_count_text(a, sizeof(a), f.kept),
-		    cli_count_text(b, sizeof(b), f.forgotten));
+		cli_forgotten_print(&f, false);
 	return code;
 }
 
@@ -77,18 +74,18 @@ static bool stop_merge(void *ctx)
 
 static void print_merged(const struct store_merge_result *r)
 {
-	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX], c[CLI_TEXT_MAX];
+	char a[CLI_TEXT_MAX];
 
 	if (r->lost)
 		printf("left to another merge, which was faster\n");
 	else if (r->written == 0)
-		printf("%s index segments: nothing to merge\n",
-		    cli_count_text(a, sizeof(a), r->segments_before));
+		printf("%s: nothing to merge\n", CLI_COUNTED(
+		    r->segments_before, "index segment", "index segments"));
 	else
-		printf("%s index segments became %s, with %s entries\n",
-		    cli_count_text(a, sizeof(a), r->segments_before),
-		    cli_count_text(b, sizeof(b), r->segments_after),
-		    cli_count_text(c, sizeof(c), r->entries));
+		printf("%s became %s, with %s\n", CLI_COUNTED(
+		    r->segments_before, "index segment", "index segments"),
+		    cli_count_text(a, sizeof(a), r->segments_after),
+		    CLI_COUNTED(r->entries, "entry", "entries"));
 }
 
 static int step_merge(struct upkeep *u)

@@ -199,8 +199,8 @@ static int judge_time(struct retained *x, const struct engine_policy *p,
 		return 0;
 	x->leaves_out = true;
 	return because(x->v, true, err, "its own time and the store's differ "
-	    "by %lld days (say --clock own or --clock store)",
-	    (long long)(by / NS_DAY));
+	    "by %lld day%s (say --clock own or --clock store)",
+	    (long long)(by / NS_DAY), by / NS_DAY == 1 ? "" : "s");
 }
 
 static int64_t min_age(const struct engine_policy *p,
@@ -237,12 +237,12 @@ static int judge_age(struct retained *x, const struct engine_policy *p,
 {
 	int64_t min = min_age(p, x->sn);
 	bool days = min % NS_DAY == 0;
+	int64_t n = days ? min / NS_DAY : min / NS_SECOND / 3600;
 
 	if (!engine_retain_young(p, x->sn))
 		return 0;
-	return because(x->v, true, err, "younger than %lld %s%s",
-	    (long long)(days ? min / NS_DAY : min / NS_SECOND / 3600),
-	    days ? "days" : "hours",
+	return because(x->v, true, err, "younger than %lld %s%s%s",
+	    (long long)n, days ? "day" : "hour", n == 1 ? "" : "s",
 	    p->has_min_age ? "" : " (its slot has no admin right)");
 }
 
@@ -292,8 +292,8 @@ static int judge_counts(struct rule *rules, struct retained *x, size_t i,
 			e = because(x->v, true, err, "%s %s", rule_names[k],
 			    label);
 		else if (i + 1 == n)
-			e = because(x->v, true, err, "oldest, with fewer than "
-			    "--keep-%s asks for", rule_names[k]);
+			e = because(x->v, true, err, "oldest, while %s has room",
+			    rule_names[k]);
 		else
 			continue;
 		if (e != 0)

@@ -73,6 +73,12 @@ static bool is_id_prefix(const char *s)
 	return n > 0 && n <= 16 && s[n] == '\0';
 }
 
+static int none_such(const char *spec, struct err *err)
+{
+	return err_set(err, ERR_NOTFOUND, "no snapshot '%s' ('wherry snapshots' "
+	    "shows them)", spec);
+}
+
 /* Does the key (snapshots/SLOT/VOLUME-TIME-ID) fit such a spec? */
 static bool fits(const char *key, const char *spec)
 {
@@ -124,7 +130,7 @@ static int find_among(struct finder *f, const char *spec,
 	store_snapshot_free(*ret);
 	*ret = NULL;
 	if (found == 0)
-		return err_set(err, ERR_NOTFOUND, "no snapshot '%s'", spec);
+		return none_such(spec, err);
 	return err_set(err, ERR_USAGE, "snapshot '%s': %zu begin so:%s%s",
 	    spec, found, list, found > LISTED_MAX ? " ..." : "");
 }
@@ -142,11 +148,11 @@ static int find_id(struct finder *f, const char *spec,
 		found++;
 	}
 	if (found == 0)
-		return err_set(err, ERR_NOTFOUND, "no snapshot '%s'", spec);
+		return none_such(spec, err);
 	if (found > 1)
 		return find_among(f, spec, ret, err);
 	r = load(f, at, true, ret, err);
-	return r > 0 ? err_set(err, ERR_NOTFOUND, "no snapshot '%s'", spec) : r;
+	return r > 0 ? none_such(spec, err) : r;
 }
 
 /* --- the latest --------------------------------------------------------------------*/
@@ -221,7 +227,8 @@ static int find_latest_of(struct finder *f, const char *volume,
 	}
 	if (r == 1)
 		return err_set(err, ERR_NOTFOUND,
-		    "no snapshot of volume '%s'", volume);
+		    "no snapshot of volume '%s' ('wherry snapshots' shows "
+		    "them)", volume);
 	if (r == 0)
 		tell_other_slots(f, *ret);
 	return r;
@@ -373,8 +380,9 @@ int store_snapshot_find(struct store *st, const char *spec,
 		else if (is_id_prefix(spec))
 			r = find_id(&f, spec, ret_sn, err);
 		else
-			r = err_set(err, ERR_USAGE, "'%s' names no snapshot (an "
-			    "id, latest, latest@VOLUME or @TIME)", spec);
+			r = err_set(err, ERR_NOTFOUND, "'%s' names no snapshot "
+			    "(give an id, latest, latest@VOLUME or @TIME)",
+			    spec);
 	}
 	free(f.v);
 	store_keys_release(&f.keys);

@@ -125,7 +125,8 @@ static int parent_named(struct store_session *s, const char *spec,
 	store_keys_release(&keys);
 	if (r > 0)
 		return err_set(err, ERR_NOTFOUND,
-		    "parent '%s': slot %s has no such snapshot", spec, slot);
+		    "parent '%s': slot %s has no such snapshot ('wherry "
+		    "snapshots' shows them)", spec, slot);
 	if (r == 0 && store_family_at(s->st, (*ret)->epoch) !=
 	    store_family_at(s->st, s->epoch->n))
 		return err_set(err, ERR_USAGE, "parent '%s': is from before "

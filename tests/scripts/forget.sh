@@ -75,6 +75,8 @@ json 's[3]["reasons"] == ["last 1"] and s[4]["group"] == 1'
 json 's[0]["reasons"] == ["no rule keeps it"]'
 json 'end["dry_run"] and end["kept"] == 3 and end["forgotten"] == 2'
 find repo | sort | cmp -s - before || fail "a dry run changed the repository"
+run 1 forget --keep-last 2 --volume typo
+says "no snapshot matches --volume typo"
 run 0 forget --keep-last 2 --volume w
 [ "$(count)" = 5 ] || fail "a filter did not hold"
 run 0 forget --keep-last 2

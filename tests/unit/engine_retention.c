@@ -152,7 +152,7 @@ static void the_oldest_stays_while_a_rule_is_not_full(void **state)
 	    "2026-10-31T23:00", "2026-11-01T12:00"));
 	w.policy.yearly = 3;
 	expect(&w, "+--+");
-	expect_why(&w, 0, "oldest, with fewer than --keep-yearly asks for");
+	expect_why(&w, 0, "oldest, while yearly has room");
 	w.policy.yearly = 1;
 	expect(&w, "---+");
 	done(&w);
