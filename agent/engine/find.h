@@ -41,6 +41,8 @@ int engine_find(struct store *st, struct store_snapshot *const *v, size_t n,
 /*
  * Call fn for each range in which two block volumes differ, bytes, ascending.
  * 0, fn's non-zero value, or -1 (USAGE when one of them is no block volume).
+ * Of two domains or family secrets all bytes are read; told is of each block of
+ * 64 KiB what lies in one run.
  */
 int engine_diff_volume(struct store *st, const struct store_snapshot *a,
     const struct store_snapshot *b,

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/engine/across.h"
 #include "agent/engine/query.h"
 #include "repo/base/bytes.h"
 #include "repo/base/mem.h"
@@ -287,6 +288,14 @@ static int on_difference(void *ctx, const struct archive_path *dir,
 	return d->fn(d->ctx, path_text(&d->text, dir, &e->name), a, b, err);
 }
 
+static int on_across(void *ctx, const struct archive_path *dir,
+    const struct fmt_entry *a, const struct fmt_entry *b, struct err *err)
+{
+	struct diffing *d = ctx;
+
+	return d->fn(d->ctx, path_text(&d->text, dir, &(a ? a : b)->name), a, b, err);
+}
+
 int engine_diff(struct store *st, const struct store_snapshot *a,
     const struct store_snapshot *b, const char *path,
     int (*fn)(void *ctx, const char *path_text, const struct fmt_entry *a,
@@ -304,16 +313,15 @@ int engine_diff(struct store *st, const struct store_snapshot *a,
 		path = "";
 	if (tree_root(st, a, &ra, err) < 0 || tree_root(st, b, &rb, err) < 0)
 		return -1;
-	if (strcmp(a->domain, b->domain) != 0)
-		return err_set(err, ERR_UNSUPPORTED,
-		    "the snapshots are of two deduplication domains and cannot be compared");
 	order = store_snapshot_order(st, a, err);
 	other = order == NULL ? NULL : store_snapshot_order(st, b, err);
 	if (other == NULL)
 		return -1;
-	if (other != order)
-		return err_set(err, ERR_UNSUPPORTED, "the snapshots are from before and after "
-		    "the repository got a new family secret and cannot be compared");
+	if (other != order) {
+		r = across_diff(st, a, b, path, on_across, &d, err);
+		buf_release(&d.text);
+		return r;
+	}
 	if (archive_path_parse(order, path, strlen(path), &top, err) < 0)
 		return -1;
 	d.top = (struct archive_path){ top.c, top.n };

@@ -30,7 +30,11 @@ int engine_list(struct store *st, const struct store_snapshot *sn,
         struct err *err),
     engine_report_fn *bad, void *ctx, struct err *err);
 
-/* Differences of two snapshots below path; as archive_catalog_diff. */
+/*
+ * Differences of two snapshots below path; as archive_catalog_diff.  Of two
+ * domains or family secrets those that were added come after all others, and
+ * files of one size are read when their mtime differs.
+ */
 int engine_diff(struct store *st, const struct store_snapshot *a,
     const struct store_snapshot *b, const char *path,
     int (*fn)(void *ctx, const char *path_text, const struct fmt_entry *a,

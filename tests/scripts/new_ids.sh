@@ -82,6 +82,48 @@ for path in want:
     assert sorted(got[path]) == sorted(want[path]), (path, got[path])
 P
 
+# --- diff -------------------------------------------------------------------------
+# differs A B [PATH]: what 'diff' tells, sorted, in out.sorted.
+differs() {
+	run 0 diff "$@"
+	grep '^[-+MTU]  ' out | sed 's/  (.*//' | LC_ALL=C sort >out.sorted
+}
+cat >want <<W
++  sub/new/
++  sub/new/file
+-  many/77-a-name-of-some-length
+-  sub/3/numbers
+-  sub/4/
+-  sub/4/numbers
+-  sub/4/small
+M  large
+M  sub/2/small
+T  sub/7/small
+U  many/
+U  sub/
+U  sub/3/
+U  sub/5/small
+U  sub/6/numbers
+U  sub/7/
+W
+differs "$old" "$new"
+cmp want out.sorted || fail "diff over new ids: $(cat out)"
+differs "$old_apart" "$new"
+cmp want out.sorted || fail "diff over domains: $(cat out)"
+differs "$new" "$old"
+sed 'y/+-/-+/; s/many.77+a+name+of+some+length/many\/77-a-name-of-some-length/' <want | LC_ALL=C sort | cmp - out.sorted || fail "diff backwards: $(cat out)"
+differs "$new_apart" "$new"
+[ ! -s out.sorted ] || fail "equal trees differ over domains: $(cat out)"
+says "no difference"
+differs "$old" "$new" sub
+grep -w sub want | cmp - out.sorted || fail "diff below a path: $(cat out)"
+differs "$old" "$new" sub/2/small
+grep sub/2 want | cmp - out.sorted || fail "diff of a file: $(cat out)"
+run 0 diff "$old_disk" "$new_disk"
+read -r from len <out
+[ "$(wc -l <out)" = 2 ] && [ "$from" -le 2500000 ] && [ "$len" -le 65536 ] &&
+	[ $((from + len)) -ge 2500007 ] || fail "diff of volumes: $(cat out)"
+
 # --- mount ------------------------------------------------------------------------
 if [ -e /dev/fuse ] && [ "$(id -u)" = 0 ]; then
 	mkdir mp
