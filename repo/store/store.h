@@ -171,6 +171,13 @@ struct store_session_options {
 	 * it says of the parent holds for now only.
 	 */
 	bool look;
+	/*
+	 * Of a copy: the domain of its ids and order (another one than the
+	 * credential's needs admin; NULL: the credential's), and the time in its
+	 * name, so that it is found where the original is (0: now).
+	 */
+	const char *domain;
+	int64_t name_ns;
 	unsigned pack_buffers;    /* packs in memory at once, at least 4; 0: 6 */
 	struct store_executor executor; /* submit NULL: in the caller's thread */
 	bool (*cancelled)(void *ctx);   /* asked before the commit; NULL: never */
@@ -269,6 +276,7 @@ struct store_commit {
 	uint64_t files, dirs, others, bytes_read, bytes_new;
 	int64_t start_ns, end_ns;
 	const char *user, *program;
+	const char *origin; /* as in store_snapshot; NULL or "": it is no copy */
 	const char *const *paths; size_t npaths;
 	const char *const *tags; size_t ntags;
 };

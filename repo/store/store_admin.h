@@ -11,6 +11,11 @@ struct store_init_options {
 	bool allow_weak_store;  /* accept a store without atomic creation */
 	const char *label;      /* of the first credential; NULL: "first" */
 	const char *domain;     /* its deduplication domain; NULL: "" */
+	/*
+	 * Opened with admin: the new repository is of its family, so that equal
+	 * bytes have the same id in both.  NULL: a family of its own.
+	 */
+	struct store *family_of;
 	size_t memory;          /* budget in bytes: bounds Argon2id; 0: 512 MiB */
 };
 

@@ -387,6 +387,15 @@ static int id_check(struct store_worker *w, enum store_kind kind,
 	return 0;
 }
 
+bool store_id_is(struct store_worker *w, enum store_kind kind,
+    const void *data, size_t len, const uint8_t id[STORE_ID_LEN])
+{
+	struct err ignored = ERR_INIT;
+
+	return w->idkey != NULL &&
+	    id_check(w, kind, data, len, id, &ignored) == 0;
+}
+
 int store_blob_open_with(struct store *st, struct store_worker *w,
     enum store_kind kind, const uint8_t id[STORE_ID_LEN], uint32_t ordinal,
     const uint8_t key[STORE_KEY_LEN], const void *sealed, uint32_t sealed_len,

@@ -187,6 +187,31 @@ struct new_repository {
 	struct fmt_secret half;
 };
 
+/* A family of its own, or that of another repository. */
+static int init_family(struct store *of, uint8_t ret_id[16],
+    uint8_t ret_secret[32], struct err *err)
+{
+	const struct store_family *f;
+
+	if (of == NULL) {
+		rand_bytes(ret_id, 16);
+		rand_bytes(ret_secret, 32);
+		return 0;
+	}
+	if (store_need(of, STORE_ADMIN, "to make a repository of its family",
+	        err) != 0)
+		return -1;
+	/* Writers there may use a newer secret than of has opened with. */
+	if (store_config_refresh(of, err) != 0)
+		return -1;
+	f = store_family_at(of, store_config_now(of)->c.epoch);
+	if (f == NULL || !f->has_family)
+		return err_set(err, ERR_BUG, "no family secret");
+	memcpy(ret_id, of->info.family, 16);
+	memcpy(ret_secret, f->sec->family, 32);
+	return 0;
+}
+
 static int init_put(struct backend *be, const struct store_init_options *opt,
     const struct store_secret *secret, bool weak, struct new_repository *nr,
     char ret_slot[17], struct err *err)
@@ -224,9 +249,9 @@ static int init_put(struct backend *be, const struct store_init_options *opt,
 	int r = -1;
 
 	rand_bytes(repository, sizeof(repository));
-	rand_bytes(family_id, sizeof(family_id));
 	rand_bytes(nr->root, 32);
-	rand_bytes(nr->family, 32);
+	if (init_family(opt->family_of, family_id, nr->family, err) != 0)
+		return -1;
 	fmt_epoch_derive(&nr->epoch, nr->root);
 	if (fmt_domain_derive(&nr->domain, nr->family, fmt_str(nk.domain),
 	        err) != 0)

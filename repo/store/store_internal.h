@@ -166,6 +166,9 @@ int store_get_copy(struct store *st, struct store_worker *w,
  * family secret (admin); without it nothing changes.  (store_domains.c)
  */
 int store_worker_all_domains(struct store_worker *w, struct err *err);
+/* Is id that of the bytes, in w's domains and by any family secret? */
+bool store_id_is(struct store_worker *w, enum store_kind kind,
+    const void *data, size_t len, const uint8_t id[STORE_ID_LEN]);
 /* Open one blob with the data key given; as store_blob_open. */
 int store_blob_open_with(struct store *st, struct store_worker *w,
     enum store_kind kind, const uint8_t id[STORE_ID_LEN], uint32_t ordinal,

@@ -57,6 +57,12 @@ struct store_order {
 	struct store_order *next;
 };
 void store_orders_free(struct store *st);
+/*
+ * K_ord of that domain by f, valid until the store is closed.  NULL with err:
+ * AUTH for another domain than the credential's without admin.
+ */
+const uint8_t *store_order_of(struct store *st, struct store_family *f,
+    const char *domain, struct err *err);
 
 /* What the own credential holds, as of the epoch it opened; in secret memory. */
 struct store_own {

@@ -206,7 +206,20 @@ struct payload {
 	const void *data;  /* raw: the caller's; else the worker's scratch */
 	size_t len;        /* of the payload */
 	enum zip_method method;
+	const void *opened; /* both, as they were opened elsewhere; or NULL */
 };
+
+static int seal_opened(struct store_session *s, struct store_worker *w,
+    enum store_kind kind, const uint8_t *id, const struct payload *pl,
+    uint32_t ordinal, const uint8_t *key, uint8_t *dst, struct err *err)
+{
+	uint8_t nonce[FMT_BLOB_NONCE_LEN], ad[FMT_BLOB_AD_LEN];
+
+	fmt_blob_nonce(nonce, ordinal, id);
+	fmt_blob_ad(ad, s->st->info.family, (enum fmt_blob_kind)kind, id);
+	return crypto_blob_seal(w->aead, key, nonce, ad, sizeof(ad),
+	    pl->opened, pl->len + FMT_BLOB_PREFIX, dst, err);
+}
 
 static int seal(struct store_session *s, struct store_worker *w,
     enum store_kind kind, const uint8_t *id, const struct payload *pl,
@@ -216,6 +229,8 @@ static int seal(struct store_session *s, struct store_worker *w,
 	uint8_t nonce[FMT_BLOB_NONCE_LEN], ad[FMT_BLOB_AD_LEN];
 	const uint8_t *src = w->scratch;
 
+	if (pl->opened != NULL)
+		return seal_opened(s, w, kind, id, pl, ordinal, key, dst, err);
 	fmt_blob_nonce(nonce, ordinal, id);
 	fmt_blob_ad(ad, s->st->info.family, (enum fmt_blob_kind)kind, id);
 	if (pl->method == ZIP_RAW) {
@@ -231,27 +246,20 @@ static int seal(struct store_session *s, struct store_worker *w,
 	    pl->len + FMT_BLOB_PREFIX, dst, err);
 }
 
-/* Store it: 0, 1 when another thread was faster, -1. */
-static int put_new(struct store_session *s, struct store_worker *w,
-    enum store_kind kind, const void *data, size_t len, bool verify,
+/* Seal and store it: 0, 1 when another thread was faster, -1. */
+static int put_payload(struct store_session *s, struct store_worker *w,
+    enum store_kind kind, const struct payload *pl, uint32_t len,
     struct store_put_result *ret, struct err *err)
 {
-	struct payload pl = { .data = data };
+	uint32_t ordinal, sealed = (uint32_t)pl->len + FMT_BLOB_EXTRA;
 	struct store_pack *p;
-	uint32_t ordinal, sealed;
 	uint8_t *dst;
 	int r;
 
-	if (zip_pack(w->zip, data, len, verify, w->scratch + FMT_BLOB_PREFIX,
-	        &pl.method, &pl.len, err) != 0)
-		return -1;
-	sealed = (uint32_t)pl.len + FMT_BLOB_EXTRA;
-	r = reserve(s, kind, ret->id, sealed, (uint32_t)len, &p, &ordinal,
-	    &dst, err);
+	r = reserve(s, kind, ret->id, sealed, len, &p, &ordinal, &dst, err);
 	if (r != 0)
 		return r;
-	r = seal(s, w, kind, ret->id, &pl, (uint32_t)len, ordinal,
-	    p->buf->key, dst, err);
+	r = seal(s, w, kind, ret->id, pl, len, ordinal, p->buf->key, dst, err);
 	if (r != 0)
 		store_session_fail(s, err); /* before the pack is finished */
 	pthread_mutex_lock(&s->lock);
@@ -267,10 +275,37 @@ static int put_new(struct store_session *s, struct store_worker *w,
 	return r;
 }
 
+/* Pack and store it: 0, 1 when another thread was faster, -1. */
+static int put_new(struct store_session *s, struct store_worker *w,
+    enum store_kind kind, const void *data, size_t len, bool verify,
+    struct store_put_result *ret, struct err *err)
+{
+	struct payload pl = { .data = data };
+
+	if (zip_pack(w->zip, data, len, verify, w->scratch + FMT_BLOB_PREFIX,
+	        &pl.method, &pl.len, err) != 0)
+		return -1;
+	return put_payload(s, w, kind, &pl, (uint32_t)len, ret, err);
+}
+
 void store_blob_id(const struct store_worker *w, enum store_kind kind,
     const void *data, size_t len, uint8_t ret_id[STORE_ID_LEN])
 {
 	crypto_id(w->idkey, (uint8_t)kind, data, len, ret_id);
+}
+
+/* Tell of a blob that was put, or was there. */
+static int put_told(struct store_session *s, int r,
+    const struct store_put_result *ret, struct err *err)
+{
+	if (r < 0)
+		return store_session_fail(s, err);
+	if (!ret->is_new) {
+		pthread_mutex_lock(&s->lock);
+		s->stats.blobs_known++;
+		pthread_mutex_unlock(&s->lock);
+	}
+	return 0;
 }
 
 /* Put the blob whose id is in *ret. */
@@ -292,14 +327,7 @@ static int put_id(struct store_session *s, struct store_worker *w,
 	}
 	if (r == 1)
 		r = put_new(s, w, kind, data, len, verify, ret, err);
-	if (r < 0)
-		return store_session_fail(s, err);
-	if (!ret->is_new) {
-		pthread_mutex_lock(&s->lock);
-		s->stats.blobs_known++;
-		pthread_mutex_unlock(&s->lock);
-	}
-	return 0;
+	return put_told(s, r < 0 ? -1 : 0, ret, err);
 }
 
 int store_put(struct store_session *s, struct store_worker *w,
@@ -319,4 +347,22 @@ int store_put_as(struct store_session *s, struct store_worker *w,
 	*ret = (struct store_put_result){ .is_new = false };
 	memcpy(ret->id, id, sizeof(ret->id));
 	return put_id(s, w, kind, data, len, true, ret, err);
+}
+
+int store_put_opened(struct store_session *s, struct store_worker *w,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN], const void *opened,
+    size_t len, uint32_t plain_len, struct store_put_result *ret,
+    struct err *err)
+{
+	struct payload pl = { .opened = opened, .len = len - FMT_BLOB_PREFIX };
+	/* w may be another store's: its hint is none for this index. */
+	int r = present(s, id, NULL, err);
+
+	*ret = (struct store_put_result){ .is_new = false };
+	memcpy(ret->id, id, sizeof(ret->id));
+	if (r == 1 && s->look)
+		ret->is_new = true;
+	else if (r == 1)
+		r = put_payload(s, w, kind, &pl, plain_len, ret, err);
+	return put_told(s, r < 0 ? -1 : 0, ret, err);
 }

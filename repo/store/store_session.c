@@ -60,6 +60,7 @@ static void session_free(struct store_session *s)
 	free(s->seen);
 	free(s->host);
 	free(s->volume);
+	free(s->domain);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->changed);
 	free(s);
@@ -93,6 +94,28 @@ static int session_memory(struct store_session *s, unsigned buffers,
 	return store_table_init(&s->table, err);
 }
 
+/* What stands for the volume in names, by the keys of the session's domain. */
+static int session_volume(struct store_session *s, struct err *err)
+{
+	struct store_family *f = store_family_at(s->st, s->st->info.epoch);
+	uint8_t volume[32], state[32];
+	const uint8_t *order;
+
+	if (strcmp(s->domain, s->st->info.domain) == 0) {
+		fmt_volume_hash(s->volume_hash, s->st->own->volume,
+		    fmt_str(s->volume));
+		return 0;
+	}
+	order = store_order_of(s->st, f, s->domain, err);
+	if (order == NULL)
+		return -1;
+	fmt_order_derive(volume, state, order);
+	fmt_volume_hash(s->volume_hash, volume, fmt_str(s->volume));
+	mem_wipe(volume, sizeof(volume));
+	mem_wipe(state, sizeof(state));
+	return 0;
+}
+
 static struct store_session *session_alloc(struct store *st,
     const struct store_session_options *opt, struct err *err)
 {
@@ -110,15 +133,19 @@ static struct store_session *session_alloc(struct store *st,
 	s->content = opt->content;
 	s->next_segment = 1;
 	s->last_segment_ns = s->last_alive_ns = clock_mono_ns();
+	s->name_ns = opt->name_ns;
 	s->host = mem_strdup(opt->host == NULL ? "" : opt->host, err);
 	if (s->host != NULL)
 		s->volume = mem_strdup(opt->volume, err);
-	if (s->volume == NULL ||
-	    session_memory(s, opt->pack_buffers, err) != 0) {
+	if (s->volume != NULL)
+		s->domain = mem_strdup(opt->domain == NULL ? st->info.domain :
+		    opt->domain, err);
+	if (s->domain == NULL ||
+	    session_memory(s, opt->pack_buffers, err) != 0 ||
+	    session_volume(s, err) != 0) {
 		session_free(s);
 		return NULL;
 	}
-	fmt_volume_hash(s->volume_hash, st->own->volume, fmt_str(s->volume));
 	return s;
 }
 
@@ -160,10 +187,11 @@ static int session_name(struct store_session *s, struct err *err)
 	uint64_t last;
 	struct store_keys keys = { 0 };
 	char prefix[FMT_KEY_MAX], slot[FMT_HEX_SLOT], volume[17];
+	int64_t ns;
 
 	s->start_ns = clock_real_ns();
-	name.start_ms = s->start_ns < 0 ? 0 :
-	    (uint64_t)s->start_ns / 1000000;
+	ns = s->name_ns != 0 ? s->name_ns : s->start_ns;
+	name.start_ms = ns < 0 ? 0 : (uint64_t)ns / 1000000;
 	hex_encode(slot, s->st->info.slot, STORE_SLOT_LEN);
 	hex_encode(volume, s->volume_hash, 8);
 	snprintf(prefix, sizeof(prefix), "snapshots/%s/%s-", slot, volume);
@@ -437,6 +465,30 @@ static void list_strings(struct fmt_list_buf *l, const char *const *v, size_t n)
 		fmt_list_add_str(l, fmt_str(v[i]));
 }
 
+/* "REPOSITORY/SLOT/SESSION" into its parts; "" or NULL: it is no copy. */
+static int take_origin(struct fmt_s1 *s1, const char *text, struct err *err)
+{
+	enum { SLOT = 2 * FMT_REPOSITORY_LEN + 1,
+		SESSION = SLOT + 2 * FMT_SLOT_LEN + 1 };
+	struct fmt_session_name n;
+	char hex[SESSION];
+
+	if (text == NULL || text[0] == '\0')
+		return 0;
+	if (strlen(text) <= SESSION || text[SLOT - 1] != '/' ||
+	    text[SESSION - 1] != '/' ||
+	    fmt_session_parse(text + SESSION, &n) != 0)
+		return err_set(err, ERR_BUG, "'%s' is no origin", text);
+	memcpy(hex, text, sizeof(hex));
+	hex[SLOT - 1] = hex[SESSION - 1] = '\0';
+	if (hex_decode(s1->origin_repository, FMT_REPOSITORY_LEN, hex) != 0 ||
+	    hex_decode(s1->origin_slot, FMT_SLOT_LEN, hex + SLOT) != 0)
+		return err_set(err, ERR_BUG, "'%s' is no origin", text);
+	s1->copied = true;
+	fmt_session_text(s1->origin_session, &n);
+	return 0;
+}
+
 static struct fmt_s1 make_s1(const struct store_session *s,
     const struct store_commit *c, const struct fmt_list_buf *packs)
 {
@@ -444,7 +496,7 @@ static struct fmt_s1 make_s1(const struct store_session *s,
 		.type = c->checkpoint ? FMT_CHECKPOINT : FMT_COMMIT,
 		.flags = c->flags,
 		.content = (uint8_t)s->content,
-		.domain = fmt_str(s->st->info.domain),
+		.domain = fmt_str(s->domain),
 		.start_ns = c->start_ns,
 		.end_ns = c->end_ns,
 		.counter = s->counter,
@@ -493,7 +545,9 @@ static int make_snapshot(struct store_session *s, const struct store_commit *c,
 	s2.paths = fmt_list_of(&paths);
 	s2.tags = fmt_list_of(&tags);
 	s1 = make_s1(s, c, &packs);
-	r = buf_check(&packs.b, "a snapshot", err);
+	r = take_origin(&s1, c->origin, err);
+	if (r == 0)
+		r = buf_check(&packs.b, "a snapshot", err);
 	if (r == 0)
 		r = buf_check(&paths.b, "a snapshot", err);
 	if (r == 0)

@@ -80,7 +80,8 @@ struct store_session {
 	struct store_epoch *epoch;   /* of all that this session seals */
 	char name[STORE_SESSION_MAX];
 	char object[FMT_KEY_MAX];          /* key of the session object */
-	char *host, *volume;
+	char *host, *volume, *domain;
+	int64_t name_ns;             /* the time in its name; 0: when it began */
 	uint8_t volume_hash[32];
 	enum store_content content;
 	int64_t start_ns;
@@ -153,6 +154,15 @@ void store_pack_free(struct store_pack *p);
  * or `now`.  Takes the lock itself.  Return 0 or -1 with err.
  */
 int store_segment_flush(struct store_session *s, bool now, struct err *err);
+
+/*
+ * Store what a blob is sealed from: prefix and packed payload of a blob whose
+ * id has been proven.  Return as store_put does.
+ */
+int store_put_opened(struct store_session *s, struct store_worker *w,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN], const void *opened,
+    size_t len, uint32_t plain_len, struct store_put_result *ret,
+    struct err *err);
 
 /*
  * As store_put with `verify`, of a blob whose id has been proven: by a key that

@@ -270,13 +270,14 @@ int store_snapshot_load(struct store *st, const char *key,
 	return 0;
 }
 
-/* K_ord of another domain, made when it is first asked for. */
-static const uint8_t *foreign_order(struct store *st, struct store_family *f,
+const uint8_t *store_order_of(struct store *st, struct store_family *f,
     const char *domain, struct err *err)
 {
 	struct fmt_domain_keys dk;
 	struct store_order *o;
 
+	if (strcmp(domain, st->info.domain) == 0)
+		return f->sec->order;
 	if (!f->has_family) {
 		if (store_need(st, STORE_ADMIN, "to read another domain",
 		        err) == 0)
@@ -332,9 +333,7 @@ const uint8_t *store_snapshot_order(struct store *st,
 		    "credential has no earlier one");
 		return NULL;
 	}
-	if (strcmp(sn->domain, st->info.domain) == 0)
-		return f->sec->order;
-	return foreign_order(st, f, sn->domain, err);
+	return store_order_of(st, f, sn->domain, err);
 }
 
 int store_snapshot_noted(struct store *st, const char *note_key,

@@ -374,7 +374,7 @@ class Repository:
             epoch.k_snapshot, ad, one, key))
         if s.s1.volume.hex()[:16] != session[:16]:
             raise Damage(f"{key}: of another volume than its name says")
-        if s.s1.domain != self.certs[slot].domain:
+        if s.s1.domain != self.certs[slot].domain and s.s1.origin is None:
             raise Damage(f"{key}: of another domain than its slot")
         if epoch.x:
             s.s2 = objects.snapshot_s2(key, ciphers.box_open(epoch.x, two,
