@@ -21,7 +21,7 @@ endif
 ROOMS   := chunker repo/base repo/zip repo/parity repo/crypto repo/net repo/format repo/backend \
            repo/store repo/archive agent/engine agent/mount agent/cli
 LIBS    := libzstd libsodium libcrypto liburing jansson libisal fuse3 \
-           libcurl expat
+           libcurl libssl expat
 
 OPT     ?= -O2 -g
 WERROR  ?= -Werror

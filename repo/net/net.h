@@ -94,6 +94,7 @@ struct net_request {
 	unsigned total_ms;    /* 0: no bound on the whole */
 	bool http2;           /* speak HTTP/2 only, without TLS too (gRPC) */
 	const char *unix_path; /* connect to this socket; NULL: to the URL's host */
+	bool direct;          /* never by a proxy (a machine's own metadata) */
 	/* A client's certificate and key, PEM files; NULL: none. */
 	const char *cert_file, *key_file;
 };
