@@ -78,6 +78,7 @@ static void print_object(const struct engine_restore_result *r, bool dry_run)
 		{ "written_bytes", r->bytes_written },
 		{ "fetched_bytes", r->bytes_fetched },
 		{ "errors", r->errors }, { "metadata_lost", r->metadata_lost },
+		{ "owners_lost", r->owners_lost },
 		{ "damaged", r->damaged },
 	};
 
@@ -92,31 +93,38 @@ static void print_object(const struct engine_restore_result *r, bool dry_run)
 	cli_json_print(o);
 }
 
-static void print_screen(const struct engine_restore_result *r, bool dry_run)
+static void print_screen(const struct engine_restore_result *r, bool dry_run,
+    bool in_place)
 {
 	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX], c[CLI_TEXT_MAX];
 	double s = (double)r->elapsed_ns / 1e9;
 
-	printf("%s  %s files, %s directories, %s others",
+	printf("%s  %s, %s, %s", in_place ? "compared     " :
 	    dry_run ? "would restore" : "restored     ",
-	    cli_count_text(a, sizeof(a), r->files),
-	    cli_count_text(b, sizeof(b), r->dirs),
-	    cli_count_text(c, sizeof(c), r->others));
+	    CLI_COUNTED(r->files, "file", "files"),
+	    CLI_COUNTED(r->dirs, "directory", "directories"),
+	    CLI_COUNTED(r->others, "other", "others"));
 	if (r->links > 0)
-		printf(", %s hard links",
-		    cli_count_text(a, sizeof(a), r->links));
+		printf(", %s", CLI_COUNTED(r->links, "hard link",
+		    "hard links"));
 	printf("\n");
-	if (r->same + r->deleted > 0)
-		printf("in place       %s were the same, %s deleted\n",
+	if (in_place)
+		printf("in place       %s had the same content, %s %s\n",
 		    cli_count_text(a, sizeof(a), r->same),
-		    cli_count_text(b, sizeof(b), r->deleted));
-	printf("size           %s, written %s, fetched %s\n",
+		    cli_count_text(b, sizeof(b), r->deleted),
+		    dry_run ? "would be deleted" : "deleted");
+	printf("size           %s, %s %s, fetched %s\n",
 	    cli_size_text(a, sizeof(a), (double)r->bytes),
+	    dry_run ? "would write" : "written",
 	    cli_size_text(b, sizeof(b), (double)r->bytes_written),
 	    cli_size_text(c, sizeof(c), (double)r->bytes_fetched));
 	printf("time           %s, %s\n",
 	    cli_duration_text(a, sizeof(a), r->elapsed_ns),
 	    cli_rate_text(b, sizeof(b), s > 0 ? (double)r->bytes / s : 0));
+	if (r->owners_lost > 0)
+		printf("owners         of %s could not be kept: only root may "
+		    "(--no-owner asks for none,\n               -v names "
+		    "them)\n", CLI_COUNTED(r->owners_lost, "path", "paths"));
 	if (r->errors > 0)
 		printf("problems       %s, named above; %s of them in metadata "
 		    "only, %s by damage in the repository\n",
@@ -151,6 +159,7 @@ static int work(struct cli *cli, const struct opts *o, struct cli_repo *repo)
 		.verify = o->verify,
 		.sparse = o->sparse,
 		.no_owner = o->no_owner,
+		.tell_owners = cli->verbose > 0,
 		.report = cli_report,
 		.report_ctx = cli,
 	};
@@ -189,9 +198,13 @@ static int work(struct cli *cli, const struct opts *o, struct cli_repo *repo)
 	if (cli->json)
 		print_object(&result, o->dry_run);
 	else if (!cli->quiet)
-		print_screen(&result, o->dry_run);
+		print_screen(&result, o->dry_run, o->in_place);
+	else if (result.owners_lost > 0)
+		cli_warn("the owners of %s could not be kept: only root may "
+		    "(--no-owner asks for none)",
+		    CLI_COUNTED(result.owners_lost, "path", "paths"));
 	code = result.damaged > 0 ? CLI_DAMAGE :
-	    result.errors > 0 || sn->checkpoint ? CLI_PARTLY : CLI_OK;
+	    result.errors + result.owners_lost > 0 || sn->checkpoint ? CLI_PARTLY : CLI_OK;
 out:
 	store_snapshot_free(sn);
 	engine_filter_free(include);
@@ -231,7 +244,8 @@ const struct cli_verb cli_cmd_restore = {
 	    "attributes, hard links, holes. Nothing outside of the target is "
 	    "ever written. A path that could not be restored wholly is named, "
 	    "and the exit code is 3, or 13 when the repository is damaged "
-	    "there. A checkpoint, by its id, gives what it holds, and 3. "
+	    "there. Owners that only root may give are counted, "
+	    "not named. A checkpoint, by its id, gives what it holds, and 3. "
 	    "--verbose names every path.",
 	.json = "  {\"message_type\":\"action\",\"action\",\"path\","
 	    "\"size_bytes\"}  with --dry-run or -v;\n   the action is create, "
@@ -242,8 +256,8 @@ const struct cli_verb cli_cmd_restore = {
 	    "  {\"message_type\":\"summary\",\"dry_run\",\"files\","
 	    "\"directories\",\"others\",\n   \"hard_links\",\"unchanged\","
 	    "\"deleted\",\"total_bytes\",\"written_bytes\",\n   "
-	    "\"fetched_bytes\",\"errors\",\"metadata_lost\",\"damaged\",\n   "
-	    "\"elapsed_seconds\",\"bytes_per_second\"}",
+	    "\"fetched_bytes\",\"errors\",\"metadata_lost\",\"owners_lost\",\n   "
+	    "\"damaged\",\"elapsed_seconds\",\"bytes_per_second\"}",
 	.examples = "wherry restore latest --target /tmp/restored\n"
 	    "wherry restore 3f2a91c0:home/anna --target ~/old\n"
 	    "wherry restore latest@data --target /dev/vg0/data --in-place",

@@ -96,6 +96,14 @@ void restore_report_loss(const struct ritem *it, const struct err *why)
 	restore_report(it, &loss);
 }
 
+bool restore_owner_lost(struct restore *r, int errnum)
+{
+	if (errnum != EPERM || r->opt->tell_owners)
+		return false;
+	atomic_fetch_add(&r->owners_lost, 1);
+	return true;
+}
+
 void restore_action_path(struct restore *r, const char *path, const char *what,
     uint64_t bytes)
 {
@@ -419,6 +427,7 @@ static void tell_result(const struct restore *r, int64_t began,
 		.bytes_fetched = r->fetch != NULL ? fetch_bytes(r->fetch) : 0,
 		.errors = atomic_load(&r->errors),
 		.metadata_lost = atomic_load(&r->metadata_lost),
+		.owners_lost = atomic_load(&r->owners_lost),
 		.damaged = atomic_load(&r->damaged),
 		.elapsed_ns = clock_mono_ns() - began,
 	};

@@ -15,6 +15,7 @@ struct engine_restore_options {
 	bool verify;               /* read back what was restored and compare */
 	bool sparse;               /* make holes of zero runs too */
 	bool no_owner;
+	bool tell_owners;          /* name each path whose owner is lost; else: */
 	/* Something could not be restored, or not wholly. */
 	engine_report_fn *report;
 	void *report_ctx;
@@ -28,7 +29,10 @@ struct engine_restore_result {
 	uint64_t bytes, bytes_written, bytes_fetched;
 	uint64_t errors;           /* reported paths */
 	uint64_t metadata_lost;    /* of them: only metadata could not be kept */
-	uint64_t damaged;          /* of them: the repository's bytes were bad */
+	uint64_t owners_lost;      /* paths that lost their owner and nothing else,
+	                            * for want of the right; not in errors, and
+	                            * not reported */
+	uint64_t damaged;          /* of errors: the repository's bytes were bad */
 	int64_t elapsed_ns;
 };
 

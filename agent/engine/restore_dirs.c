@@ -172,11 +172,11 @@ static void late_one(struct restore *r, char *path, const uint8_t *tail)
 		e = errno;
 		what = "mode";
 	}
-	if (what == NULL)
+	if (what == NULL || (strcmp(what, "owner") == 0 && restore_owner_lost(r, e)))
 		return;
 	err_sys(&why, e, "cannot keep its %s", what);
 	atomic_fetch_add(&r->metadata_lost, 1);
-	restore_report_path(r, shown != NULL ? shown : "?", &why);
+	restore_report_path(r, shown == NULL ? "?" : *shown == '\0' ? "." : shown, &why);
 }
 
 static int late_all(struct dirs_run *d, struct err *err)

@@ -72,7 +72,7 @@ struct restore {
 
 	/* Results; copied at the end. */
 	atomic_uint_fast64_t files, dirs_done, others, nlinks, same, deleted, bytes,
-	    bytes_written, errors, metadata_lost, damaged;
+	    bytes_written, errors, metadata_lost, owners_lost, damaged;
 };
 
 /* --- restore.c: verdicts ---------------------------------------------------*/
@@ -89,6 +89,11 @@ void restore_report(const struct ritem *it, const struct err *why);
 void restore_report_path(struct restore *r, const char *path, const struct err *why);
 /* The same when only metadata is lost. */
 void restore_report_loss(const struct ritem *it, const struct err *why);
+/*
+ * The owner could not be kept, errnum says why: counted, and true, when that is
+ * for want of the right and paths are not to be named.
+ */
+bool restore_owner_lost(struct restore *r, int errnum);
 void restore_action(const struct ritem *it, const char *what, uint64_t bytes);
 void restore_action_path(struct restore *r, const char *path, const char *what,
     uint64_t bytes);

@@ -30,6 +30,7 @@ struct meta {
 	struct stat have;       /* unless fresh */
 	char path[64 + 256];    /* for what cannot be opened */
 	bool changed;
+	int no_owner;           /* errno of the owner that could not be set */
 	unsigned losses;
 	struct err loss;        /* the first */
 };
@@ -168,7 +169,7 @@ static void put_owner(struct meta *m)
 	    m->have.st_gid != it->gid)) {
 		m->changed = true;
 		if (!dry && fchownat(m->at->fd, "", it->uid, it->gid, AT_EMPTY_PATH) < 0) {
-			lose(m, errno, "owner", NULL);
+			m->no_owner = errno;
 			if (it->type != FMT_DIRECTORY)
 				mode &= 01777;
 		}
@@ -352,6 +353,9 @@ bool restore_meta_apply(const struct ritem *it, const struct restore_meta_at *at
 	put_time(&m);
 	if (!at->path_only)
 		put_flags(&m);
+	if (m.no_owner != 0 &&
+	    (m.losses > 0 || !restore_owner_lost(it->r, m.no_owner)))
+		lose(&m, m.no_owner, "owner", NULL);
 	if (m.losses > 1) {
 		size_t n = strlen(m.loss.msg);
 
