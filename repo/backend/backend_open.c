@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "repo/backend/backend.h"
+#include "repo/backend/backend_remote.h"
 #include "repo/backend/backend_ahead.h"
 
 /*
@@ -34,6 +35,31 @@ static struct backend *open_local(const char *path,
 	return be;
 }
 
+/* "file:PATH" or "file:///PATH". */
+static struct backend *open_file_url(const char *url,
+    const struct backend_options *opt, struct err *err)
+{
+	url += strlen("file:");
+	if (strncmp(url, "//", 2) == 0) {
+		url += 2;
+		if (url[0] != '/') {
+			err_set(err, ERR_USAGE, "a file: URL has no host; "
+			    "write file:///PATH or file:PATH");
+			return NULL;
+		}
+	}
+	return open_local(url, opt, err);
+}
+
+/* Stores that are reached by HTTP; their limits are the client's. */
+static const struct {
+	const char *scheme;
+	struct backend *(*open)(const char *url,
+	    const struct backend_remote_options *opt, struct err *err);
+} remote[] = {
+	{ "azure", backend_azure_open },
+};
+
 struct backend *backend_open(const char *url,
     const struct backend_options *opt, struct err *err)
 {
@@ -44,21 +70,27 @@ struct backend *backend_open(const char *url,
 		opt = &defaults;
 	if (n == 0)
 		return open_local(url, opt, err);
-	if (n != 4 || strncmp(url, "file", 4) != 0) {
-		/* The rest is not shown: it may hold a secret. */
-		err_set(err, ERR_UNSUPPORTED, "this program has no stores of "
-		    "the kind \"%.*s:\" (a directory of that name is "
-		    "./%.*s:...)", (int)n, url, (int)n, url);
-		return NULL;
-	}
-	url += 5;
-	if (strncmp(url, "//", 2) == 0) {
-		url += 2;
-		if (url[0] != '/') {
-			err_set(err, ERR_USAGE, "a file: URL has no host; "
-			    "write file:///PATH or file:PATH");
-			return NULL;
-		}
-	}
-	return open_local(url, opt, err);
+	if (n == 4 && strncmp(url, "file", 4) == 0)
+		return open_file_url(url, opt, err);
+
+	const struct backend_remote_options ro = {
+		.ca_file = opt->ca_file,
+		.up = opt->up,
+		.down = opt->down,
+		.connections = opt->connections,
+		.create = opt->local.create,
+		.read_only = opt->local.read_only,
+		.cancelled = opt->cancelled,
+		.cancelled_ctx = opt->cancelled_ctx,
+	};
+
+	for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++)
+		if (strlen(remote[i].scheme) == n &&
+		    strncmp(url, remote[i].scheme, n) == 0)
+			return remote[i].open(url, &ro, err);
+	/* The rest is not shown: it may hold a secret. */
+	err_set(err, ERR_UNSUPPORTED, "this program has no stores of the kind "
+	    "\"%.*s:\" (a directory of that name is ./%.*s:...)", (int)n, url,
+	    (int)n, url);
+	return NULL;
 }
