@@ -188,6 +188,13 @@ class Store:
                         self.kind, f.read()[-2000:]))
 
     def _answers(self):
+        # MinIO says that it is ready before it knows its users and buckets.
+        return self._status("/") not in (0, 503) and (
+            self.kind != "minio" or
+            self._status("/minio/health/ready") == 200)
+
+    def _status(self, path):
+        """The status of a GET without a signature; 0 when there is none."""
         try:
             if self.tls:
                 c = http.client.HTTPSConnection(
@@ -196,14 +203,13 @@ class Store:
             else:
                 c = http.client.HTTPConnection("127.0.0.1", self.port,
                                                timeout=5)
-            c.request("GET", "/minio/health/ready" if self.kind == "minio"
-                      else "/")
+            c.request("GET", path)
             r = c.getresponse()
             r.read()
             c.close()
-            return self.kind != "minio" or r.status == 200
+            return r.status
         except (OSError, http.client.HTTPException):
-            return False
+            return 0
 
     # --- what its users need ---
 
