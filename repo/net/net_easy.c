@@ -5,9 +5,9 @@
 #include "repo/base/mem.h"
 #include "repo/net/net_internal.h"
 
-/* The sizes of curl's buffers: small for small bodies, memory is bounded. */
+/* Of each of the two that curl has for a request; larger ones are no faster. */
 #define BUFFER_LEAST (16u << 10)
-#define BUFFER_MOST (512u << 10)
+#define BUFFER_MOST (128u << 10)
 
 /* --- callbacks, on the I/O thread ------------------------------------------*/
 

@@ -28,7 +28,7 @@ struct net_rate {
 };
 
 void net_rate_init(struct net_rate *r, uint64_t rate, int64_t now_ns);
-/* How many bytes may move now; SIZE_MAX without a limit, 0: wait. */
+/* How many bytes may move now, a piece; SIZE_MAX without a limit, 0: wait. */
 size_t net_rate_ready(struct net_rate *r, int64_t now_ns);
 void net_rate_take(struct net_rate *r, size_t len);
 /* ns until something may move. */

@@ -45,9 +45,8 @@ size_t net_rate_ready(struct net_rate *r, int64_t now_ns)
 	if (r->rate == 0)
 		return SIZE_MAX;
 	count(r, now_ns);
-	if (r->tokens <= 0)
-		return 0;
-	return (size_t)(r->tokens < r->piece ? r->tokens : r->piece);
+	/* Whole pieces only: a few bytes at a time cost more than they move. */
+	return r->tokens < r->piece ? 0 : (size_t)r->piece;
 }
 
 void net_rate_take(struct net_rate *r, size_t len)
