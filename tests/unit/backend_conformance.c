@@ -3,7 +3,8 @@
  * ways it can work, and the decorators.  WHERRY_TEST_DIR names a directory on
  * the file system to test: then only what stands on it is tested, and synced.
  * WHERRY_TEST_FULL is a directory whose file system may be filled: then only
- * that is tested.
+ * that is tested.  WHERRY_TEST_STORES are URLs of object stores, with blanks
+ * between: then only they are tested, each test beneath a prefix of its own.
  */
 // timeout: 300
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include "tests/backend_suite/suite.h"
 
 #include "repo/backend/backend_internal.h"
+#include "repo/crypto/crypto.h"
 
 /* --- where --- */
 
@@ -72,6 +74,69 @@ static void plant_local(struct suite *s, const char *name)
 
 	assert_true(fd >= 0);
 	close(fd);
+}
+
+/* --- object stores --- */
+
+static struct backend *open_url(const char *url)
+{
+	struct backend_options opt = { .local.create = true };
+	struct err err = ERR_INIT;
+	struct backend *be = backend_retry_new(backend_open(url, &opt, &err),
+	    NULL, &err);
+
+	if (be == NULL)
+		printf("%s: %s\n", url, err.msg);
+	return be;
+}
+
+/* Each time another prefix; place is the URL. */
+static struct backend *open_store(struct suite *s)
+{
+	static unsigned number;
+	const char *url = s->ctx;
+	size_t path = strcspn(url, "?");
+	int n = snprintf(s->place, sizeof(s->place), "%.*s/%d-%u%s", (int)path,
+	    url, (int)getpid(), number++, url + path);
+
+	return n > 0 && (size_t)n < sizeof(s->place) ? open_url(s->place) : NULL;
+}
+
+static int remove_key(void *ctx, const char *key,
+    const struct backend_stat *st, struct err *err)
+{
+	(void)st;
+	return backend_del(ctx, key, err) < 0 ? -1 : 0;
+}
+
+static void clean_store(struct suite *s)
+{
+	struct backend *be = open_url(s->place);
+	struct err err = ERR_INIT;
+
+	assert_non_null(be);
+	if (backend_list(be, "", remove_key, be, &err) != 0)
+		fail_msg("%s", err.msg);
+	backend_close(be);
+}
+
+/* Return the number of tests that failed. */
+static int run_stores(const char *urls)
+{
+	char *copy = strdup(urls), *rest = copy, *url;
+	int failed = 0;
+
+	assert_non_null(copy);
+	assert_int_equal(crypto_init(NULL), 0); /* keys of accounts */
+	while ((url = strsep(&rest, " ")) != NULL) {
+		struct suite s = { .name = url, .open = open_store,
+			.clean = clean_store, .ctx = url };
+
+		if (*url != '\0')
+			failed += suite_run(&s);
+	}
+	free(copy);
+	return failed;
 }
 
 /* --- the ways of the local directory --- */
@@ -339,6 +404,8 @@ int main(void)
 	}
 	if (getenv("WHERRY_TEST_DIR") != NULL)
 		return run_local(true) != 0;
+	if (getenv("WHERRY_TEST_STORES") != NULL)
+		return run_stores(getenv("WHERRY_TEST_STORES")) != 0;
 
 	int failed = run_local(false);
 
