@@ -45,14 +45,14 @@ BENCHES := $(patsubst %.c,$(O)/%,$(wildcard bench/*.c))
 
 # Looked up once, and only by goals that compile.
 NO_COMPILE := deps servers lint help clean check check-quick check-asan check-tsan \
-              check-valgrind bench bench-large soak demo arm64 fuzzers
+              check-valgrind bench bench-large bench-s3 soak demo arm64 fuzzers
 ifneq ($(filter-out $(NO_COMPILE),$(or $(MAKECMDGOALS),all)),)
 LIB_CFLAGS := $(shell $(PKG) --cflags $(LIBS) 2>/dev/null)
 LIB_LIBS   := $(shell $(PKG) --libs $(LIBS) 2>/dev/null)
 endif
 
 .PHONY: all help deps demo check check-quick check-asan check-tsan \
-        check-valgrind lint bench bench-large soak install clean arm64 \
+        check-valgrind lint bench bench-large bench-s3 soak install clean arm64 \
         unit tools servers fuzzers fuzz-programs benches FORCE
 all: $(O)/wherry ## build the program (without a goal, too)
 
@@ -193,6 +193,12 @@ bench-large: ## the same with large data
 	@deploy/deps.sh --quiet build bench
 	@$(MAKE) --no-print-directory all benches tools
 	@O=$(O) sh bench/run.sh --large
+
+bench-s3: ## the same with an object store in place of a disk
+	@deploy/deps.sh --quiet build bench servers
+	@$(MAKE) --no-print-directory all benches tools
+	@sh tests/servers/get.sh minio
+	@O=$(O) sh bench/run.sh --case s3
 
 demo: ## backup and restore before your eyes; of DIR=... if given
 	@deploy/deps.sh --quiet build

@@ -19,6 +19,7 @@ import time
 import care
 import machine
 import measure
+import remote
 import report
 import sources
 import tools
@@ -350,7 +351,8 @@ def parse():
         "programs and beside what this machine allows.", epilog="Peers: %s, "
         "each version that is on PATH. Takes about an hour and 20 GB of disk; "
         "--quick some minutes and 1 GB." % ", ".join(tools.PEERS))
-    p.add_argument("--case", action="append", choices=[*CASES, *LARGE, *care.CASES, *care.LARGE],
+    p.add_argument("--case", action="append", choices=[
+        *CASES, *LARGE, *care.CASES, *care.LARGE, *remote.CASES],
                    help="only this case (may be repeated)")
     p.add_argument("--peer", action="append", metavar="NAME[=PROGRAM]",
                    help="only this peer (may be repeated); 'none': wherry "
@@ -430,6 +432,9 @@ def main():
                 bench.case(name, *what)
         for name, what in (care.LARGE if args.large else care.CASES).items():
             if not args.case or name in args.case:
+                bench.care_case(name, *what)
+        for name, what in remote.CASES.items():
+            if args.case and name in args.case:
                 bench.care_case(name, *what)
         print()
         report.print_limits(bench.result)
