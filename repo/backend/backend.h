@@ -41,6 +41,7 @@ struct backend_caps {
 	bool local;         /* a directory of this machine */
 	bool cheap_ranges;  /* a ranged read costs no round trip worth saving */
 	bool ordered_list;  /* a listing comes in the byte order of the keys */
+	bool del_tells;     /* del tells an object that was not there */
 };
 
 /*
@@ -101,8 +102,10 @@ struct backend_ops {
 	    backend_list_fn *fn, void *ctx, struct err *err);
 
 	/*
-	 * Remove the object.  Return 0 when it is gone for good, 1 when it was
-	 * not there, or -1 with err: then it may or may not be there.
+	 * Remove the object.  Return 0 when it is gone for good; 1 when it was
+	 * not there, where backend_caps says that this is told (S3 does not,
+	 * and to ask before would cost a round trip); or -1 with err: then it
+	 * may or may not be there.
 	 */
 	int (*del)(struct backend *be, const char *key, struct err *err);
 

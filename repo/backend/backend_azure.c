@@ -603,6 +603,7 @@ static void azure_caps(struct backend *be, struct backend_caps *ret_caps)
 	*ret_caps = (struct backend_caps){
 		.atomic_create = true,
 		.ordered_list = true,
+		.del_tells = true,
 	};
 }
 

@@ -136,6 +136,7 @@ static void local_caps(struct backend *be, struct backend_caps *ret_caps)
 		.local = true,
 		.cheap_ranges = true,
 		.ordered_list = true,
+		.del_tells = true,
 	};
 }
 

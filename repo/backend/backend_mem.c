@@ -253,6 +253,7 @@ static void mem_caps(struct backend *be, struct backend_caps *ret_caps)
 		.atomic_create = true,
 		.cheap_ranges = true,
 		.ordered_list = true,
+		.del_tells = true,
 	};
 }
 
