@@ -201,6 +201,11 @@ enum cli_exit cli_exit_code(const struct err *err, enum cli_where where);
 int cli_fail(struct cli *cli, const struct err *err, enum cli_where where,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/*
+ * The message without the name at its beginning, where `what`, which is to
+ * stand before it, ends with that name: nobody needs to read it twice.
+ */
+const char *cli_after_name(const char *what, const char *msg);
 /* Print "wherry: <fmt>" on stderr, above the progress line. */
 void cli_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The message, made harmless for a terminal, in an owned string; never NULL. */

@@ -46,7 +46,10 @@ static const char *advice(const struct err *err, enum cli_where where)
 	case ERR_CONFLICT:
 		return "another run was first: run it again";
 	case ERR_CORRUPT:
-		return "run 'wherry check'";
+		/* A check cannot open it either. */
+		return where == CLI_AT_OPEN ? "bring that object back from a copy "
+		    "of the repository, or try another credential" :
+		    "run 'wherry check'";
 	case ERR_AUTH:
 		if (err->errnum != 0)
 			return "look at the permissions, or run it as another "
@@ -76,6 +79,20 @@ static void print_object(const struct err *err, int code, const char *text)
 	cli_json_print(o);
 }
 
+const char *cli_after_name(const char *what, const char *msg)
+{
+	size_t n = strlen(what);
+
+	for (const char *p = strstr(msg, ": "); p != NULL; p = strstr(p + 1, ": ")) {
+		size_t len = (size_t)(p - msg);
+
+		if (len <= n && memcmp(what + n - len, msg, len) == 0 &&
+		    (len == n || what[n - len - 1] == ' '))
+			return p + 2;
+	}
+	return msg;
+}
+
 int cli_fail(struct cli *cli, const struct err *err, enum cli_where where,
     const char *fmt, ...)
 {
@@ -90,7 +107,7 @@ int cli_fail(struct cli *cli, const struct err *err, enum cli_where where,
 	buf_str(&b, "cannot ");
 	buf_str(&b, what);
 	buf_str(&b, ": ");
-	buf_str(&b, err->msg);
+	buf_str(&b, cli_after_name(what, err->msg));
 
 	/* A message that ends with its own advice needs no other. */
 	const char *todo = advice(err, where);

@@ -315,7 +315,8 @@ static void unreadable(void *ctx, const char *key, const struct err *why)
 	struct gather *g = ctx;
 
 	g->list->bad++;
-	cli_warn("cannot read %s: %s (run 'wherry check')", key, why->msg);
+	cli_warn("cannot read %s: %s (run 'wherry check')", key,
+	    cli_after_name(key, why->msg));
 }
 
 int cli_snapshots_read(struct cli *cli, struct store *st,

@@ -56,10 +56,15 @@ int err_wrap(struct err *err, const char *fmt, ...)
 	vsnprintf(where, sizeof(where), fmt, ap);
 	va_end(ap);
 
-	/* Keep the cause whole where both do not fit: it matters more. */
 	size_t nwhere = strlen(where);
 	size_t ncause = strlen(err->msg);
 
+	/* Who failed and who asked may both name it: once is enough. */
+	if (nwhere > 0 && ncause > nwhere + 1 &&
+	    memcmp(err->msg, where, nwhere) == 0 &&
+	    memcmp(err->msg + nwhere, ": ", 2) == 0)
+		return -1;
+	/* Keep the cause whole where both do not fit: it matters more. */
 	if (nwhere + 2 + ncause >= sizeof(err->msg)) {
 		size_t room = sizeof(err->msg) - 1 - ncause;
 

@@ -246,8 +246,8 @@ int store_config_open(struct store *st, const struct store_keys *keys,
 		return -1;
 	hex_encode(slot, st->info.slot, STORE_SLOT_LEN);
 	if (f.rights == 0)
-		r = err_set(err, ERR_AUTH, "slot %s was granted nothing in "
-		    "epoch %u", slot, st->own->half.epoch);
+		r = store_slot_lacks(st, st->info.slot, "the grant in epochs/",
+		    err);
 	else if (cfg->left_out)
 		r = err_set(err, ERR_AUTH, "slot %s was left out when the "
 		    "keys were changed (epoch %u)", slot, cfg->c.epoch);

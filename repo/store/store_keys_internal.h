@@ -168,6 +168,13 @@ int store_epoch_ahead(struct store *st, bool *ret, struct err *err);
 /* -1 with class AUTH when the own slot has ended or was left out. */
 int store_config_own(struct store *st, struct err *err);
 
+/*
+ * Class AUTH when the slot has an end among its objects, else class CORRUPT:
+ * `lacks` is missing, which nobody has removed.  Return -1.
+ */
+int store_slot_lacks(struct store *st, const uint8_t slot[STORE_SLOT_LEN],
+    const char *lacks, struct err *err);
+
 /* Believed certificate of a slot, cached; NULL with err. */
 const struct store_slot *store_slot_find(struct store *st,
     const uint8_t slot[STORE_SLOT_LEN], struct err *err);

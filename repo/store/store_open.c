@@ -88,6 +88,24 @@ static int open_slot(struct store *st, void *ctx, struct err *err)
 	return open_own_slot(st, err);
 }
 
+/* There is no config: was there ever one? */
+static void no_config(struct store *st, struct err *err)
+{
+	struct store_keys keys = { 0 };
+
+	/* Keys alone are what an init left that did not come to its end. */
+	if (store_keys_list(st->be, "snapshots/", &keys, err) != 0)
+		return;
+	if (keys.n == 0)
+		err_set(err, ERR_NOTFOUND, "no repository at %s",
+		    st->be->name);
+	else
+		err_set(err, ERR_CORRUPT, "%s has snapshots but no config (bring "
+		    "config/ back from a copy of the repository)",
+		    st->be->name);
+	store_keys_release(&keys);
+}
+
 static int open_all(struct store *st, const struct store_secret *secret,
     struct err *err)
 {
@@ -97,8 +115,7 @@ static int open_all(struct store *st, const struct store_secret *secret,
 	if (store_keys_list(st->be, "config/", &keys, err) != 0)
 		return -1;
 	if (keys.n == 0) {
-		err_set(err, ERR_NOTFOUND, "no repository at %s",
-		    st->be->name);
+		no_config(st, err);
 		goto out;
 	}
 	if (store_unlock(st, secret, st->opt.argon_memory, open_slot, &keys,

@@ -1,5 +1,6 @@
 /* Who may have signed what: certificates, and the two kinds of signers. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,6 +184,30 @@ static int slot_read(struct store *st, struct store_slot *sl,
 	if (store_slot_cert(st, sl, err) != 0)
 		return -1;
 	return hash == NULL ? 0 : slot_read_end(st, sl, hash, err);
+}
+
+int store_slot_lacks(struct store *st, const uint8_t slot[STORE_SLOT_LEN],
+    const char *lacks, struct err *err)
+{
+	struct store_keys keys = { 0 };
+	char hex[FMT_HEX_SLOT], prefix[FMT_KEY_MAX];
+	bool ended = false;
+
+	hex_encode(hex, slot, STORE_SLOT_LEN);
+	snprintf(prefix, sizeof(prefix), "keys/%s/", hex);
+	if (store_keys_list(st->be, prefix, &keys, err) != 0)
+		return -1;
+	for (size_t i = 0; i < keys.n; i++) {
+		struct fmt_key at;
+
+		ended |= fmt_key_parse(store_keys_at(&keys, i), &at) == 0 &&
+		    at.place == FMT_AT_END;
+	}
+	store_keys_release(&keys);
+	if (ended)
+		return err_set(err, ERR_AUTH, "slot %s has been removed", hex);
+	return err_set(err, ERR_CORRUPT, "%s of slot %s is missing, though the "
+	    "slot was not removed", lacks, hex);
 }
 
 const struct store_slot *store_slot_find(struct store *st,

@@ -18,7 +18,8 @@ struct unlock {
 	uint8_t slot[STORE_SLOT_LEN];
 	uint8_t *k;                     /* secret memory, 64 bytes */
 	bool by_file;
-	unsigned tried;
+	unsigned tried;                 /* wraps that the secret might open */
+	unsigned wraps, certs, ends;    /* objects of the slots that were seen */
 	store_accept_fn *accept;
 	void *ctx;
 };
@@ -92,6 +93,44 @@ static int unlock_prepare(struct unlock *u, struct err *err)
 	return 0;
 }
 
+/* Why the one slot that could be meant did not open. */
+static int unlock_one_failed(struct unlock *u, struct err *err)
+{
+	char slot[FMT_HEX_SLOT];
+
+	hex_encode(slot, u->slot, STORE_SLOT_LEN);
+	if (u->ends > 0 && u->wraps == 0)
+		return err_set(err, ERR_AUTH, "slot %s has been removed (take "
+		    "another credential; 'wherry key list' shows them)", slot);
+	if (u->certs + u->wraps == 0)
+		return err_set(err, ERR_AUTH, "there is no slot %s here (is "
+		    "the secret of another repository?)", slot);
+	if (u->wraps == 0)
+		return err_set(err, ERR_AUTH, "slot %s is opened by nothing any "
+		    "more (it was removed, or keys/%s/wrap is lost: a copy of "
+		    "the repository may have it)", slot, slot);
+	if (u->tried == 0)
+		return err_set(err, ERR_AUTH, "slot %s is not opened by a %s "
+		    "(take its %s)", slot, u->by_file ? "key file" :
+		    "passphrase", u->by_file ? "passphrase" : "key file");
+	return err_set(err, ERR_AUTH, u->by_file ? "the key file does not open "
+	    "slot %s any more (its secret was changed, or keys/%s/wrap is "
+	    "damaged)" : "wrong passphrase for slot %s (or keys/%s/wrap is "
+	    "damaged)", slot, slot);
+}
+
+static int unlock_failed(struct unlock *u, struct err *err)
+{
+	if (u->one)
+		return unlock_one_failed(u, err);
+	if (u->tried == 0)
+		return err_set(err, ERR_AUTH, "no credential here is opened by "
+		    "a passphrase (give --key-file; if there was one, bring "
+		    "keys/ back from a copy of the repository)");
+	return err_set(err, ERR_AUTH, "wrong passphrase, or its credential was "
+	    "removed (tried %u slot%s)", u->tried, u->tried == 1 ? "" : "s");
+}
+
 /* Try every wrap that may fit, an unreadable one only hiding its own slot. */
 static int unlock_all(struct unlock *u, struct err *err)
 {
@@ -109,9 +148,13 @@ static int unlock_all(struct unlock *u, struct err *err)
 	for (size_t i = 0; i < keys.n && r != 0; i++) {
 		struct fmt_key at;
 
-		if (fmt_key_parse(store_keys_at(&keys, i), &at) != 0 ||
-		    at.place != FMT_AT_WRAP)
+		if (fmt_key_parse(store_keys_at(&keys, i), &at) != 0)
 			continue;
+		u->certs += at.place == FMT_AT_CERT;
+		u->ends += at.place == FMT_AT_END;
+		if (at.place != FMT_AT_WRAP)
+			continue;
+		u->wraps++;
 		r = unlock_try(u, store_keys_at(&keys, i), &at, err);
 		if (r < 0 && first.class == ERR_NONE)
 			first = *err;
@@ -119,16 +162,10 @@ static int unlock_all(struct unlock *u, struct err *err)
 	store_keys_release(&keys);
 	if (r == 0)
 		return 0;
-	if (first.class != ERR_NONE) {
-		*err = first;
-		return -1;
-	}
-	if (u->by_file || u->one)
-		return err_set(err, ERR_AUTH, "%s (slot %s)", u->by_file ?
-		    "the key file opens no credential" :
-		    "wrong passphrase, or no credential for it", slot);
-	return err_set(err, ERR_AUTH, "wrong passphrase, or no credential for "
-	    "it (tried %u slot%s)", u->tried, u->tried == 1 ? "" : "s");
+	if (first.class == ERR_NONE)
+		return unlock_failed(u, err);
+	*err = first;
+	return -1;
 }
 
 int store_unlock(struct store *st, const struct store_secret *secret,

@@ -31,6 +31,10 @@ got=0
 ends 0 "$WHERRY" key add --repo other -p pass --write --read --admin \
 	--new-key-file other.key
 ends 12 "$WHERRY" snapshots -k other.key
+"$WHERRY" key add -q -k key --read --new-key-file gone.key
+"$WHERRY" key remove -q -k key "$(cut -d' ' -f2 gone.key)"
+ends 12 "$WHERRY" snapshots -k gone.key
+says "has been removed"
 ends 10 "$WHERRY" snapshots -k key --repo nowhere
 says "wherry init"
 ends 10 "$WHERRY" backup src -k key --repo src
@@ -50,7 +54,8 @@ got=0
 rm -r half
 cp -r repo half
 rm -r half/config
-ends 10 "$WHERRY" snapshots -k key --repo half
+ends 13 "$WHERRY" snapshots -k key --repo half
+says "no config"
 rm -r half
 # A newer program's: the byte behind magic and kind is the version.
 cp -r repo newer
@@ -79,7 +84,7 @@ for bad in 'backup' 'backup src --memory 1' 'backup src --memory x' \
 		"restore $good" 'restore' 'dump' "ls" 'diff x' 'nothing' \
 		'backup src --stdin-name x' 'backup src --device src/random' \
 		'backup src --changed src/numbers' 'check --read-data=101' \
-		'check --read-data=x' 'restore zz --target x' 'backup --stdin-name a/b'; do
+		'check --read-data=x' 'backup --stdin-name a/b'; do
 	got=0
 	timeout 30 "$WHERRY" $bad -k key >out 2>err </dev/null || got=$?
 	[ $got = 2 ] || {
@@ -90,6 +95,7 @@ for bad in 'backup' 'backup src --memory 1' 'backup src --memory x' \
 done
 ends 1 "$WHERRY" restore -k key "$good:absent" --target t1
 ends 1 "$WHERRY" restore -k key 0123456789abcdef --target t1
+ends 1 "$WHERRY" restore -k key zz --target t1
 ends 1 "$WHERRY" restore -k key "$good" --target src
 says src
 ends 1,2 "$WHERRY" restore -k key "$good" --target src/numbers
