@@ -47,6 +47,7 @@ static void release(struct net *n)
 	if (n->share != NULL)
 		curl_share_cleanup(n->share);
 	net_tls_free(n->tls);
+	free(n->fds);
 	free(n->agent);
 	pthread_mutex_destroy(&n->lock);
 	free(n);

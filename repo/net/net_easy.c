@@ -1,5 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "repo/base/clock.h"
 #include "repo/base/mem.h"
@@ -142,10 +144,48 @@ static int on_ready(void *arg, char *to, char *from, int to_port,
 	(void)to;
 	(void)from;
 	(void)to_port;
-	(void)from_port;
+	j->local_port = from_port;
 	j->started = true;
 	j->moved_ns = clock_mono_ns();
 	return CURL_PREREQFUNC_OK;
+}
+
+/*
+ * The sockets are noted, so that it can be seen whether one still empties.
+ * One that is not, for want of memory, only is not looked at.
+ */
+static curl_socket_t on_open(void *arg, curlsocktype purpose,
+    struct curl_sockaddr *a)
+{
+	struct net *n = arg;
+	int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+
+	(void)purpose;
+	if (fd < 0)
+		return CURL_SOCKET_BAD;
+	if (n->nfds == n->cap_fds) {
+		size_t cap = n->cap_fds ? 2 * n->cap_fds : 64;
+		int *fds = realloc(n->fds, cap * sizeof(*fds));
+
+		if (fds == NULL)
+			return fd;
+		n->fds = fds;
+		n->cap_fds = cap;
+	}
+	n->fds[n->nfds++] = fd;
+	return fd;
+}
+
+static int on_close(void *arg, curl_socket_t fd)
+{
+	struct net *n = arg;
+
+	for (size_t i = 0; i < n->nfds; i++)
+		if (n->fds[i] == fd) {
+			n->fds[i] = n->fds[--n->nfds];
+			break;
+		}
+	return close(fd);
 }
 
 /* --- options ---------------------------------------------------------------*/
@@ -244,6 +284,10 @@ static void set_connection(struct net_job *j, CURL *e, CURLcode *code)
 	SET(CURLOPT_HTTP_VERSION, http_version(rq));
 	SET(CURLOPT_PIPEWAIT, rq->http2 ? 1L : 0L);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)j->n->connect_ms);
+	SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
+	SET(CURLOPT_OPENSOCKETDATA, j->n);
+	SET(CURLOPT_CLOSESOCKETFUNCTION, on_close);
+	SET(CURLOPT_CLOSESOCKETDATA, j->n);
 	SET(CURLOPT_TCP_NODELAY, 1L);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_TCP_KEEPIDLE, 30L);

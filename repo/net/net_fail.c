@@ -115,6 +115,10 @@ static int tell_code(const struct net_job *j, struct err *err)
 		return tell_errno(j, "the connection broke while the request "
 		    "was sent", err);
 	case CURLE_RECV_ERROR:
+		/* It has no code of its own. */
+		if (strstr(j->errbuf, "in chunked-encoding") != NULL)
+			return err_set(err, ERR_CORRUPT,
+			    "the answer is no HTTP: %s", detail(j));
 		return tell_errno(j, "the connection broke before the answer "
 		    "was whole", err);
 	case CURLE_HTTP2:
@@ -140,13 +144,18 @@ static int tell(struct net_job *j, struct err *err)
 			*err = j->err;
 		return -1;
 	}
+	if (j->rs->status == 101)
+		return err_set(err, ERR_CORRUPT, "the server changes to a "
+		    "protocol that it was not asked for");
 	/* A failure's long body was cut by us: all that is wanted is there. */
 	if (j->code == CURLE_WRITE_ERROR && j->cut)
 		return 0;
 	if (j->code != CURLE_OK)
 		return tell_code(j, err);
-	if (j->rs->status < 200)
-		return err_set(err, ERR_CORRUPT, "the answer is no HTTP");
+	/* curl is content with a head that ended with the connection. */
+	if (!j->head.complete)
+		return err_set(err, ERR_TRANSIENT,
+		    "the answer ended before it was whole");
 
 	long version = 0;
 

@@ -73,15 +73,44 @@ static void take_retry(struct net_head *h, const char *s, size_t len)
 	h->rs->retry_after_s = v;
 }
 
-static void take_known(struct net_head *h, const char *name, size_t nname,
-    const char *value, size_t nvalue)
+/*
+ * libcurl would take a length that is too long for a number for none at all,
+ * and of two the last; then a body that was cut off could be taken for whole.
+ */
+static int take_length(struct net_head *h, const char *s, size_t len,
+    struct err *err)
+{
+	int64_t v = 0;
+
+	if (len == 0 || len > 18)
+		goto bad;
+	for (size_t i = 0; i < len; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			goto bad;
+		v = v * 10 + (s[i] - '0');
+	}
+	if (h->has_length && h->length != v)
+		goto bad;
+	h->has_length = true;
+	h->length = v;
+	return 0;
+bad:
+	return err_set(err, ERR_CORRUPT,
+	    "the answer's Content-Length is no length, or says two things");
+}
+
+static int take_known(struct net_head *h, const char *name, size_t nname,
+    const char *value, size_t nvalue, struct err *err)
 {
 	if (h->complete)
-		return;
+		return 0;
+	if (name_is(name, nname, "content-length"))
+		return take_length(h, value, nvalue, err);
 	if (name_is(name, nname, "date"))
 		h->rs->date_ns = date_of(value, nvalue);
 	else if (name_is(name, nname, "retry-after"))
 		take_retry(h, value, nvalue);
+	return 0;
 }
 
 static void begin(struct net_head *h, int status)
@@ -90,6 +119,7 @@ static void begin(struct net_head *h, int status)
 	h->rs->date_ns = 0;
 	h->rs->retry_after_s = 0;
 	h->retry_is_date = false;
+	h->has_length = false;
 	buf_reset(&h->rs->headers);
 }
 
@@ -105,8 +135,8 @@ static void unfold(struct buf *b, const char *s, size_t len)
 	buf_u8(b, 0);
 }
 
-static void add(struct net_head *h, const char *name, size_t nname,
-    const char *value, size_t nvalue)
+static int add(struct net_head *h, const char *name, size_t nname,
+    const char *value, size_t nvalue, struct err *err)
 {
 	struct buf *b = &h->rs->headers;
 
@@ -116,7 +146,7 @@ static void add(struct net_head *h, const char *name, size_t nname,
 	buf_u8(b, 0);
 	buf_add(b, value, nvalue);
 	buf_u8(b, 0);
-	take_known(h, name, nname, value, nvalue);
+	return take_known(h, name, nname, value, nvalue, err);
 }
 
 static int take_field(struct net_head *h, const char *s, size_t len,
@@ -143,9 +173,9 @@ static int take_field(struct net_head *h, const char *s, size_t len,
 		    NET_HEADERS_MAX >> 10);
 	if (folded)
 		unfold(&h->rs->headers, value, (size_t)(end - value));
-	else
-		add(h, s, (size_t)(name_end - s), value,
-		    (size_t)(end - value));
+	else if (add(h, s, (size_t)(name_end - s), value,
+	    (size_t)(end - value), err) < 0)
+		return -1;
 	return buf_check(&h->rs->headers, "an answer's headers", err);
 }
 

@@ -39,8 +39,9 @@ int64_t net_rate_wait(struct net_rate *r, int64_t now_ns);
 struct net_head {
 	struct net_response *rs;
 	bool complete; /* the final answer's head is over; what comes is trailers */
-	bool retry_is_date;
+	bool retry_is_date, has_length;
 	int64_t retry_ns;
+	int64_t length; /* Content-Length */
 };
 
 /*
@@ -69,6 +70,7 @@ struct net_job {
 	bool paused_up, paused_down;
 	size_t sent;           /* of the body, handed to curl */
 	curl_off_t seen;       /* bytes moved, when last looked at */
+	int local_port;        /* of its connection; 0: not by TCP */
 	int queued;            /* bytes in the socket, when last looked at */
 	int64_t moved_ns;      /* when that changed */
 	int64_t begun_ns;
@@ -103,6 +105,8 @@ struct net {
 	int64_t looked_ns;           /* at who is silent */
 	struct net_rate up, down;
 	struct net_jobs up_paused, down_paused;
+	int *fds;                    /* sockets that are open */
+	size_t nfds, cap_fds;
 
 	_Atomic uint64_t requests, failed, opened, sent, received;
 };

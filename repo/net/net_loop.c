@@ -1,5 +1,7 @@
-#include <sys/ioctl.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "repo/base/clock.h"
 #include "repo/net/net_internal.h"
@@ -171,16 +173,39 @@ static void let_pass(struct net *n, int64_t now_ns)
 
 /* --- silence ---------------------------------------------------------------*/
 
-/* Bytes that the other side has not acknowledged yet; -1: not known. */
-static int queued_in(CURL *easy)
+/*
+ * The socket of j.  While a request is under way curl tells only the port it
+ * has on this side.
+ */
+static int socket_of(const struct net *n, const struct net_job *j)
 {
-	curl_socket_t fd = CURL_SOCKET_BAD;
-	int len;
+	for (size_t i = 0; i < n->nfds && j->local_port != 0; i++) {
+		union {
+			struct sockaddr sa;
+			struct sockaddr_in in;
+			struct sockaddr_in6 in6;
+		} a;
+		socklen_t len = sizeof(a);
+		int port = 0;
 
-	if (curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK ||
-	    fd == CURL_SOCKET_BAD || ioctl(fd, SIOCOUTQ, &len) < 0)
-		return -1;
-	return len;
+		if (getsockname(n->fds[i], &a.sa, &len) < 0)
+			continue;
+		if (a.sa.sa_family == AF_INET)
+			port = ntohs(a.in.sin_port);
+		else if (a.sa.sa_family == AF_INET6)
+			port = ntohs(a.in6.sin6_port);
+		if (port == j->local_port)
+			return n->fds[i];
+	}
+	return -1;
+}
+
+/* Bytes that the other side has not acknowledged yet; -1: not known. */
+static int queued_in(const struct net *n, const struct net_job *j)
+{
+	int fd = socket_of(n, j), len;
+
+	return fd >= 0 && ioctl(fd, SIOCOUTQ, &len) == 0 ? len : -1;
 }
 
 static curl_off_t moved_by(CURL *easy)
@@ -200,7 +225,7 @@ static curl_off_t moved_by(CURL *easy)
  * socket's buffer empties for minutes after the last byte was given to it; that
  * is moving, too.
  */
-static bool is_silent(struct net_job *j, int64_t now_ns)
+static bool is_silent(const struct net *n, struct net_job *j, int64_t now_ns)
 {
 	if (!j->started)
 		return false;
@@ -214,7 +239,7 @@ static bool is_silent(struct net_job *j, int64_t now_ns)
 		return false;
 	}
 
-	int queued = queued_in(j->easy);
+	int queued = queued_in(n, j);
 
 	if (j->queued >= 0 && queued >= 0 && queued < j->queued)
 		j->moved_ns = now_ns;
@@ -231,7 +256,7 @@ static void end_silent(struct net *n, int64_t now_ns)
 	n->looked_ns = now_ns;
 	for (j = TAILQ_FIRST(&n->running); j != NULL; j = next) {
 		next = TAILQ_NEXT(j, link);
-		if (!is_silent(j, now_ns))
+		if (!is_silent(n, j, now_ns))
 			continue;
 		err_set(&j->err, ERR_TRANSIENT,
 		    "stalled: no byte has moved for %.1f s",
