@@ -35,7 +35,9 @@ static int tell_untrusted(const struct net_job *j, struct err *err)
 
 	curl_easy_getinfo(j->easy, CURLINFO_SSL_VERIFYRESULT, &why);
 	switch (why) {
-	case 0: /* X509_V_OK: the chain holds, the name does not */
+	/* The name is looked at before curl notes that the chain holds. */
+	case 0: /* X509_V_OK */
+	case 1: /* X509_V_ERR_UNSPECIFIED */
 		return err_set(err, ERR_IO, "the server's certificate is of "
 		    "another host (%s)", detail(j));
 	case 10: /* X509_V_ERR_CERT_HAS_EXPIRED */
