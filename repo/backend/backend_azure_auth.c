@@ -199,9 +199,12 @@ static int find(struct backend_azure_auth *a, struct err *err)
 struct backend_azure_auth *backend_azure_auth_new(const char *account,
     struct net *net, struct err *err)
 {
-	struct backend_azure_auth *a = mem_zalloc(sizeof(*a), "credentials",
-	    err);
+	struct backend_azure_auth *a;
 
+	/* Secrets are in its memory. */
+	if (crypto_init(err) < 0)
+		return NULL;
+	a = mem_zalloc(sizeof(*a), "credentials", err);
 	if (a == NULL)
 		return NULL;
 	/* With default attributes it cannot fail on Linux. */
