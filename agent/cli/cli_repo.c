@@ -117,6 +117,8 @@ static int start_engine(struct cli *cli, struct cli_repo *r, struct err *err)
 	};
 	struct engine_budget budget;
 
+	if (info->parity_data > 0)
+		opt.parity = 100u * info->parity_shards / info->parity_data;
 	if (engine_budget(&opt, max, &budget, err) < 0)
 		return -1;
 	r->engine = engine_new(&opt, &budget, err);

@@ -63,6 +63,21 @@ static void path(void *ctx, const char *snapshot, const char *name,
 	cli_json_print(o);
 }
 
+static void ranges(void *ctx, const char *key, const char *what, bool healable)
+{
+	struct cli *cli = ctx;
+
+	if (!cli->json) {
+		cli_warn("%s: %s: %s", key, what, healable ? "'wherry repair' can "
+		    "put them back by parity" : "more than parity can put back; "
+		    "'wherry repair' saves what can be had");
+		return;
+	}
+	cli_json_print(json_pack("{s:s, s:o, s:o, s:b}", "message_type",
+	    "damaged_ranges", "key", cli_json_text(key), "message",
+	    cli_json_text(what), "healable", healable));
+}
+
 static bool damaged(const struct engine_check_result *r)
 {
 	return r->store.damaged + r->snapshots_damaged + r->paths_damaged +
@@ -80,6 +95,7 @@ static void print_object(const struct engine_check_result *r)
 		{ "read_bytes", r->store.bytes_read },
 		{ "damaged_objects", r->store.damaged },
 		{ "unindexed_packs", r->store.unindexed },
+		{ "unprotected_packs", r->store.unprotected },
 		{ "known_damages", r->store.known },
 		{ "needed_damages", r->listed },
 		{ "verified_packs", r->store.recorded },
@@ -129,6 +145,9 @@ static void print_screen(const struct engine_check_result *r)
 		printf("unindexed  %s packs: they take space, nothing needs "
 		    "them\n", cli_count_text(a, sizeof(a),
 		    r->store.unindexed));
+	if (r->store.unprotected > 0)
+		printf("parity     %s packs have none: 'wherry repair' makes it\n",
+		    cli_count_text(a, sizeof(a), r->store.unprotected));
 	print_known(r);
 	if (!r->complete)
 		printf("note       this credential may not read: what snapshots "
@@ -154,6 +173,7 @@ int cli_check_run(struct cli *cli, struct cli_repo *repo,
 		.record = true,
 		.object = object,
 		.path = path,
+		.ranges = ranges,
 		.ctx = cli,
 	};
 	struct err err = ERR_INIT;
@@ -195,19 +215,24 @@ const struct cli_verb cli_cmd_check = {
 	    "credential that may administrate, what was verified longest ago, "
 	    "and that is written down; else what is drawn by lot. Damage is "
 	    "told by object, snapshot and path, and the exit code is 13; what "
-	    "is not named can be restored. 'wherry repair' mends what can be "
+	    "is not named can be restored. Of a damaged pack that has parity "
+	    "(see 'wherry init') it is said which bytes are damaged, and "
+	    "whether they can be put back. 'wherry repair' mends what can be "
 	    "mended; what it has listed as damaged is no news, unless a "
 	    "snapshot needs it.",
 	.json = "  {\"message_type\":\"damaged_object\",\"key\",\"blob\","
 	    "\"message\"}\n"
 	    "  {\"message_type\":\"damaged_path\",\"snapshot_id\",\"path\","
 	    "\"message\"}\n"
+	    "  {\"message_type\":\"damaged_ranges\",\"key\",\"message\","
+	    "\"healable\"}\n"
 	    "  {\"message_type\":\"status\",...}  with --progress, as in "
 	    "backup\n"
 	    "  {\"message_type\":\"summary\",\"damage\",\"complete\","
 	    "\"packs\",\"blobs\",\"segments\",\n   \"snapshots\","
 	    "\"packs_read\",\"read_bytes\",\"damaged_objects\",\n   "
-	    "\"unindexed_packs\",\"known_damages\",\"needed_damages\",\n   "
+	    "\"unindexed_packs\",\"unprotected_packs\",\"known_damages\",\n   "
+	    "\"needed_damages\","
 	    "\"verified_packs\","
 	    "\"missing_blobs\",\"damaged_snapshots\","
 	    "\"damaged_paths\"}",

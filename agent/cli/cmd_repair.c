@@ -96,6 +96,8 @@ static void print_object(const struct engine_repair_result *r, bool dry_run)
 		{ "damaged_objects", s->check.damaged },
 		{ "indexed_packs", s->indexed },
 		{ "rescued_blobs", s->rescued },
+		{ "blobs_by_parity", s->healed_blobs },
+		{ "parity_written", s->parity },
 		{ "removed_objects", s->removed },
 		{ "rewritten_objects", s->rewritten },
 		{ "listed", s->listed }, { "newly_listed", s->bad },
@@ -127,6 +129,12 @@ static void print_mended(const struct store_repair_result *s, bool dry_run)
 		    cli_count_text(a, sizeof(a), s->indexed),
 		    cli_count_text(b, sizeof(b), s->rescued),
 		    cli_count_text(c, sizeof(c), s->removed));
+	if (s->healed_blobs + s->parity > 0)
+		printf("parity     %s blobs %s back by it, that of %s packs %s "
+		    "anew\n", cli_count_text(a, sizeof(a), s->healed_blobs),
+		    dry_run ? "can be put" : "put",
+		    cli_count_text(b, sizeof(b), s->parity),
+		    dry_run ? "would be made" : "made");
 	if (s->healed > 0)
 		printf("healed     %s that were listed as damaged are whole "
 		    "again, or gone\n", cli_count_text(a, sizeof(a),
@@ -216,7 +224,11 @@ const struct cli_verb cli_cmd_repair = {
 	    "which a check has found damage. Packs that the index does not "
 	    "name are named again from their own directories; whole blobs are "
 	    "taken out of packs that are damaged; unreadable parts of the "
-	    "index are removed. What cannot be mended is listed: it counts as "
+	    "index are removed. Where packs have parity ('wherry init --parity') "
+	    "damaged blobs are put back by it, as long as no more than that "
+	    "share of a pack is damaged, and stored again; parity that is "
+	    "missing or damaged is made anew. A pack that is missing wholly "
+	    "cannot be put back. What cannot be mended is listed: it counts as "
 	    "absent, so that the next backup of the same source stores it "
 	    "again, also where a file has not changed. That heals older "
 	    "snapshots, too.\n\n"
@@ -235,6 +247,7 @@ const struct cli_verb cli_cmd_repair = {
 	    "  {\"message_type\":\"summary\",\"dry_run\",\"lost\",\"more\","
 	    "\"packs\",\"packs_read\",\n   \"read_bytes\","
 	    "\"damaged_objects\",\"indexed_packs\",\"rescued_blobs\",\n   "
+	    "\"blobs_by_parity\",\"parity_written\","
 	    "\"removed_objects\",\"rewritten_objects\",\"listed\","
 	    "\"newly_listed\",\"healed\",\n   \"lost_blobs\",\"snapshots\","
 	    "\"damaged_snapshots\",\"unreadable_snapshots\",\n   "

@@ -40,6 +40,14 @@ static void on_suspect(void *ctx, const char *key, const uint8_t *id)
 	follow_suspect(c->f, key, id);
 }
 
+static void on_ranges(void *ctx, const char *key, const char *what, bool healable)
+{
+	struct checking *c = ctx;
+
+	if (c->opt->ranges != NULL)
+		c->opt->ranges(c->opt->ctx, key, what, healable);
+}
+
 static bool on_cancelled(void *ctx)
 {
 	struct checking *c = ctx;
@@ -140,6 +148,7 @@ int engine_check(struct engine *e, struct store *st,
 		.read_percent = opt->read_percent,
 		.record = opt->record && opt->read_percent > 0,
 		.suspect = on_suspect,
+		.ranges = on_ranges,
 		.cancelled = on_cancelled,
 		.progress = on_progress,
 		.ctx = &c,

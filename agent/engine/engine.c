@@ -54,6 +54,9 @@ int engine_budget(const struct engine_options *opt, uint32_t max_chunk,
 	left -= ret->walk;
 	ret->index = left / 2;
 	ret->read = left - ret->index;
+	/* Parity is made beside each pack. */
+	packs = packs / 100 * opt->parity;
+	ret->read -= packs < ret->read / 2 ? packs : ret->read / 2;
 	/* Only while the store is opened, before anything else is held. */
 	ret->argon = total / 2;
 	return 0;

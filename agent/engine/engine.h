@@ -19,6 +19,7 @@ enum engine_io_mode { ENGINE_IO_AUTO, ENGINE_IO_URING, ENGINE_IO_THREADS };
 struct engine_options {
 	size_t memory;           /* budget of the whole program, bytes, >= 128 MiB */
 	unsigned cpus;           /* workers; 0: as many as this process may run on */
+	unsigned parity;         /* of packs, in percent of their size; 0: none */
 	enum engine_io_mode io;
 };
 

@@ -49,6 +49,8 @@ struct engine_check_options {
 	/* A damaged object; then each path that needs it: snapshot id and path. */
 	void (*object)(void *ctx, const char *key, const uint8_t *id, const char *what);
 	void (*path)(void *ctx, const char *snapshot, const char *path, const char *what);
+	/* What of a damaged pack is damaged, and can parity heal it?  store_check.h */
+	void (*ranges)(void *ctx, const char *key, const char *what, bool healable);
 	void *ctx;
 };
 

@@ -90,9 +90,9 @@ void parity_look_add(struct parity_look *l, const void *p, size_t len);
 void parity_look_object_end(struct parity_look *l);
 bool parity_look_is_bad(const struct parity_look *l, unsigned shard,
     uint32_t column);
-/* Is a data cell bad?  Is any? */
+/* Is a cell of the data bad?  Of parity? */
 bool parity_look_data_bad(const struct parity_look *l);
-bool parity_look_any_bad(const struct parity_look *l);
+bool parity_look_shards_bad(const struct parity_look *l);
 /* Can all data cells be put back, now that everything was added? */
 bool parity_look_can_mend(const struct parity_look *l);
 /*

@@ -95,9 +95,9 @@ bool parity_look_data_bad(const struct parity_look *l)
 	return look_bad_between(l, 0, l->s.data);
 }
 
-bool parity_look_any_bad(const struct parity_look *l)
+bool parity_look_shards_bad(const struct parity_look *l)
 {
-	return look_bad_between(l, 0, l->s.data + l->s.parity);
+	return look_bad_between(l, l->s.data, l->s.data + l->s.parity);
 }
 
 bool parity_look_can_mend(const struct parity_look *l)

@@ -47,6 +47,8 @@ struct store_info {
 	int64_t created_ns;
 	uint32_t pack_size;     /* bytes */
 	struct store_chunking stream, block;
+	/* Parity of each pack: at most so many data shards; 0, 0: none. */
+	uint8_t parity_data, parity_shards;
 	bool weak_store;
 };
 

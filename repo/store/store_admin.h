@@ -8,6 +8,11 @@
 struct store_init_options {
 	struct store_chunking stream, block;
 	uint32_t pack_size;     /* bytes; 0: 16 MiB */
+	/*
+	 * Parity of each pack in percent of its size, 1 to 50; 0: none.  So
+	 * much of a pack can be damaged and put back by repair.
+	 */
+	unsigned parity;
 	bool allow_weak_store;  /* accept a store without atomic creation */
 	const char *label;      /* of the first credential; NULL: "first" */
 	const char *domain;     /* its deduplication domain; NULL: "" */

@@ -389,6 +389,7 @@ static int check_packs(struct check *c, struct err *err)
 
 	/* The index first: a pack that it names was there before. */
 	if (backend_list(c->st->be, "packs/", pack_listed, c, err) != 0 ||
+	    store_check_parities(c, err) != 0 ||
 	    store_checked_read(c, err) != 0 ||
 	    store_checked_choose(c, err) != 0)
 		return -1;

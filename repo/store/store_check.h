@@ -22,6 +22,13 @@ struct store_check_options {
 	 * a collection may have removed (id NULL).  May be NULL.
 	 */
 	void (*suspect)(void *ctx, const char *key, const uint8_t *id);
+	/*
+	 * Where bytes of a pack are damaged that has parity: text for people,
+	 * and whether all of them can be put back (which a repair does).  May
+	 * be NULL.
+	 */
+	void (*ranges)(void *ctx, const char *key, const char *what,
+	    bool healable);
 	bool (*cancelled)(void *ctx);  /* NULL: never */
 	void (*progress)(void *ctx, uint64_t done, uint64_t total); /* packs */
 	void *ctx;             /* of the above */
@@ -37,6 +44,7 @@ struct store_check_result {
 	uint64_t known;     /* copies and packs that are listed as damaged, and are
 	                       still (a copy that is not read: by the list) */
 	uint64_t collected; /* packs that are gone and the index still names */
+	uint64_t unprotected; /* indexed packs without the parity that config wants */
 	uint64_t recorded;  /* packs whose time was written down */
 };
 
@@ -45,8 +53,8 @@ struct store_check_result {
  * packs (there, of the right size, directory equal to the index; with
  * read_percent every blob opened or, without the read right, checksummed),
  * snapshots.  Each damage is told to report with the object's key (and the
- * blob's id, or NULL), but for what a repair has listed.  report, suspect and
- * progress are called by one thread at a time.  Each job holds a worker, the
+ * blob's id, or NULL), but for what a repair has listed.  report, suspect,
+ * ranges and progress are called by one thread at a time.  Each job holds a worker, the
  * longest blob and 2 MiB.  Return 0 when the look was complete, whatever it
  * found; -1 when it could not be.
  */

@@ -13,7 +13,7 @@ struct check_pack {
 	int64_t time_ns;     /* last found whole; 0: never, or damaged */
 	uint32_t first_ref;  /* in refs, after they are sorted */
 	uint32_t nrefs;
-	uint8_t flags;       /* CHECK_..., each set by who looks at the pack */
+	uint16_t flags;      /* CHECK_..., each set by who looks at the pack */
 };
 enum {
 	CHECK_CHOSEN = 1,    /* to be read */
@@ -24,6 +24,8 @@ enum {
 	CHECK_WHOLE = 32,    /* read, and nothing found */
 	CHECK_SUSPECT = 64,  /* a check found it damaged before */
 	CHECK_LISTED = 128,  /* in the list of what is damaged */
+	CHECK_PARITY = 256,  /* it has parity */
+	CHECK_PARITY_BAD = 512, /* which is damaged */
 };
 
 /*
@@ -114,6 +116,26 @@ struct check_pack *store_check_pack(struct check *c,
 struct check_pack *store_check_find(struct check *c,
     const uint8_t name[FMT_PACK_NAME_LEN]);
 
+/* --- parity (store_check_parity.c) --------------------------------------------------------*/
+
+struct check_parity;
+/* Which packs have parity?  CHECK_PARITY, and how many lack it.  0 or -1. */
+int store_check_parities(struct check *c, struct err *err);
+/*
+ * Compare p's parity with the pack while that is read: begin, then all of its
+ * bytes, then end.  A parity that cannot be used is told.  *ret is NULL when
+ * there is none.  0 or -1.
+ */
+int store_check_parity_begin(struct check *c, struct check_pack *p,
+    struct check_parity **ret, struct err *err);
+void store_check_parity_add(struct check_parity *x, const void *p, size_t len);
+/* The pack has been read, and was it found whole?  Tells what is wrong. */
+int store_check_parity_end(struct check_parity *x, bool whole, struct err *err);
+void store_check_parity_free(struct check_parity *x); /* NULL is fine */
+/* Tell which ranges of a damaged pack are damaged and can be healed.  0 or -1. */
+int store_check_ranges(struct check *c, const struct check_pack *p,
+    struct err *err);
+
 /* Look at every segment and gather what they say of packs. */
 int store_check_index(struct check *c, struct err *err);
 /* The job: take packs until none is left. */
@@ -121,10 +143,13 @@ void store_check_packs(void *arg);
 
 /* --- one pack, also for repair (store_check_look.c) -------------------------------------*/
 
+struct store_heal; /* store_parity_internal.h */
+
 /* The pack that is looked at. */
 struct store_look {
 	char key[FMT_KEY_MAX];
 	uint64_t size;
+	struct store_heal *heal; /* read by its parity; NULL: as it is */
 	uint8_t head_bytes[FMT_PACK_HEAD_MAX];
 	struct fmt_pack_head head;
 	size_t head_len;
@@ -141,6 +166,9 @@ struct store_look {
  */
 int store_look_open(struct store *st, const uint8_t name[FMT_PACK_NAME_LEN],
     uint64_t size, struct buf *dir, struct store_look *ret, struct err *err);
+/* The same, where damage is put back by parity; the size is what it was. */
+int store_look_open_healed(struct store *st, struct store_heal *heal,
+    struct buf *dir, struct store_look *ret, struct err *err);
 /* What its head says, as a segment would; borrows from l. */
 struct fmt_pack_record store_look_record(const struct store_look *l,
     const uint8_t name[FMT_PACK_NAME_LEN]);

@@ -27,6 +27,8 @@ struct look {
 	struct store_look o;
 	struct check_pack *p;
 	uint8_t *hurt;        /* a bit for each MiB where that explains its sum */
+	struct check_parity *parity; /* NULL: none to compare with */
+	bool news;            /* a damage was told that is not listed */
 };
 
 static int look_read(struct job *j, const struct look *l, uint64_t off,
@@ -150,10 +152,12 @@ static void look_bad_blob(struct job *j, struct look *l,
 
 	look_hurt(l, e);
 	l->p->flags |= CHECK_BAD;
-	if (store_bad_copy(c->bad, e->id, l->p->name))
+	if (store_bad_copy(c->bad, e->id, l->p->name)) {
 		store_check_suspect(c, l->o.key, e->id);
-	else
+	} else {
 		store_check_tell(c, l->o.key, e->id, why->msg);
+		l->news = true;
+	}
 	if (!c->mending)
 		return;
 	fmt_list_add_bad(&add, &x);
@@ -191,7 +195,7 @@ static void look_blobs(struct job *j, struct look *l, const uint8_t *key,
 }
 
 /* Compare the checksums stored with those of what was read. */
-static int look_sums(struct job *j, const struct look *l,
+static int look_sums(struct job *j, struct look *l,
     const struct fmt_sums *sums, struct err *err)
 {
 	uint8_t *want = malloc(sums->out.len + 1);
@@ -211,9 +215,29 @@ static int look_sums(struct job *j, const struct look *l,
 		    "its bytes from %zu MiB on have another checksum", i);
 		store_check_tell(j->c, l->o.key, NULL, what);
 		l->p->flags |= CHECK_BROKEN;
+		l->news = true;
 	}
 	free(want);
 	return 0;
+}
+
+/* What follows the sums' bytes, and then its parity against all of it. */
+static int look_parity(struct job *j, struct look *l, struct err *err)
+{
+	size_t n = (size_t)(l->o.size - l->o.lay.sums_off);
+	uint8_t *tail;
+	int r;
+
+	if (l->parity == NULL)
+		return 0;
+	tail = malloc(n);
+	if (tail == NULL)
+		return err_nomem(err, "parity");
+	r = look_read(j, l, l->o.lay.sums_off, tail, n, err);
+	store_check_parity_add(l->parity, tail, n);
+	free(tail);
+	return r != 0 ? -1 : store_check_parity_end(l->parity,
+	    !(l->p->flags & (CHECK_BAD | CHECK_BROKEN)), err);
 }
 
 /* Stream the pack through checksums and, with a key, open every blob. */
@@ -240,6 +264,7 @@ static int look_content(struct job *j, struct look *l, const uint8_t *key,
 		if (r != 0)
 			break;
 		fmt_sums_add(&sums, j->window + len, n);
+		store_check_parity_add(l->parity, j->window + len, n);
 		len += n;
 		at += n;
 		look_blobs(j, l, key, window_off, len, &blob);
@@ -257,6 +282,8 @@ static int look_content(struct job *j, struct look *l, const uint8_t *key,
 		r = fmt_sums_end(&sums, l->o.lay.nsums, err);
 	if (r == 0)
 		r = look_sums(j, l, &sums, err);
+	if (r == 0)
+		r = look_parity(j, l, err);
 	fmt_sums_release(&sums);
 	return r;
 }
@@ -268,7 +295,7 @@ static int look_content(struct job *j, struct look *l, const uint8_t *key,
  * removed entries stay until the index is merged, long after its list of them
  * is gone; so then it is a damage only when something needs it.
  */
-static int look_missing(struct job *j, const struct look *l, struct err *err)
+static int look_missing(struct job *j, struct look *l, struct err *err)
 {
 	struct check *c = j->c;
 	char what[96];
@@ -289,6 +316,7 @@ static int look_missing(struct job *j, const struct look *l, struct err *err)
 			most = c->refs[l->p->first_ref + i].count;
 	snprintf(what, sizeof(what), "is missing (%u blobs)", most);
 	store_check_tell(c, l->o.key, NULL, what);
+	l->news = true;
 	return 0;
 }
 
@@ -352,11 +380,13 @@ static int look_at(struct job *j, struct look *l, struct err *err)
 	if (l->hurt == NULL)
 		return -1;
 	r = look_key(l, key, err);
-	if (r < 0 || job_prepare(j, l, err) != 0)
+	if (r < 0 || job_prepare(j, l, err) != 0 ||
+	    store_check_parity_begin(c, l->p, &l->parity, err) != 0)
 		return -1;
 	r = look_content(j, l, r == 0 ? key : NULL, err);
 	mem_wipe(key, sizeof(key));
-	if (r == 0 && !(l->p->flags & (CHECK_BAD | CHECK_BROKEN)))
+	if (r == 0 && !(l->p->flags & (CHECK_BAD | CHECK_BROKEN |
+	        CHECK_PARITY_BAD)))
 		l->p->flags |= CHECK_WHOLE;
 	pthread_mutex_lock(&c->lock);
 	c->ret->packs_read++;
@@ -418,6 +448,7 @@ static int look_pack(struct job *j, struct look *l, struct err *err)
 		l->p->flags |= CHECK_BROKEN;
 	if (l->p->flags & CHECK_LISTED)
 		return 0;
+	l->news = true;
 	return store_check_judge(c, l->o.key, err);
 }
 
@@ -431,7 +462,8 @@ void store_check_packs(void *arg)
 		struct look l = { .p = p };
 		struct err why = ERR_INIT;
 
-		if (look_pack(&j, &l, &why) != 0) {
+		if (look_pack(&j, &l, &why) != 0 || (l.news &&
+		        store_check_ranges(c, l.p, &why) != 0)) {
 			pthread_mutex_lock(&c->lock);
 			if (!c->failed)
 				c->why = why;
@@ -439,6 +471,7 @@ void store_check_packs(void *arg)
 			pthread_mutex_unlock(&c->lock);
 		}
 		free(l.hurt);
+		store_check_parity_free(l.parity);
 		look_done(c);
 	}
 	store_worker_free(j.w);

@@ -34,7 +34,7 @@ static void take_list(struct check *c, struct fmt_list l)
 			p->flags |= CHECK_SUSPECT;
 		} else if (e.time_ns > p->time_ns) {
 			p->time_ns = e.time_ns;
-			p->flags &= (uint8_t)~CHECK_SUSPECT;
+			p->flags &= (uint16_t)~CHECK_SUSPECT;
 		}
 	}
 }
@@ -177,7 +177,8 @@ static bool entry_of(const struct check_pack *p, int64_t now,
 		return false;
 	if (p->flags & CHECK_WHOLE)
 		ret->time_ns = now;
-	else if (p->flags & (CHECK_BAD | CHECK_BROKEN | CHECK_SUSPECT))
+	else if (p->flags & (CHECK_BAD | CHECK_BROKEN | CHECK_SUSPECT |
+	        CHECK_PARITY_BAD))
 		ret->time_ns = FMT_CHECKED_DAMAGED;
 	else
 		return p->time_ns != 0;
@@ -214,7 +215,8 @@ static int put_all(struct check *c, uint64_t *n, struct err *err)
 static bool anything_new(const struct check *c)
 {
 	for (uint32_t i = 0; i < c->npacks; i++)
-		if (c->packs[i].flags & (CHECK_WHOLE | CHECK_BAD | CHECK_BROKEN))
+		if (c->packs[i].flags & (CHECK_WHOLE | CHECK_BAD | CHECK_BROKEN |
+		        CHECK_PARITY_BAD))
 			return true;
 	return false;
 }

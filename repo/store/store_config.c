@@ -224,6 +224,8 @@ static void info_from_config(struct store_info *info,
 		c->stream.max, c->stream.threshold };
 	info->block = (struct store_chunking){ c->block.avg, c->block.min,
 		c->block.max, c->block.threshold };
+	info->parity_data = c->parity_data;
+	info->parity_shards = c->parity_shards;
 	info->weak_store = (c->flags & FMT_WEAK_STORE) != 0;
 }
 

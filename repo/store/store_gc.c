@@ -243,7 +243,7 @@ static int run(struct gc *g, struct err *err)
 			best = how;
 	}
 	g->ret->outcome = best;
-	return 0;
+	return g->opt->abandon ? 0 : store_gc_parity(g, err);
 }
 
 static int may_collect(struct gc *g, struct err *err)

@@ -233,6 +233,9 @@ int store_gc_put_verdict(struct gc *g, enum fmt_verdict_what what, struct err *e
 /* Carry out the verdict of generation n, remove its lists (R8). */
 int store_gc_carry_out(struct gc *g, uint64_t n, struct err *err);
 
+/* Remove the parity of packs that are gone (store_gc_parity.c).  0 or -1. */
+int store_gc_parity(struct gc *g, struct err *err);
+
 /* R6: 0 when all are over, 1 when some are not, -1. */
 int store_gc_wait(struct gc *g, struct err *err);
 

@@ -10,6 +10,7 @@
 #include "repo/base/mem.h"
 #include "repo/store/store_bad_internal.h"
 #include "repo/store/store_internal.h"
+#include "repo/store/store_parity_internal.h"
 
 size_t store_worker_memory(enum zip_level level, size_t max_plain)
 {
@@ -533,8 +534,10 @@ static int get_known(struct store *st, struct store_worker *w,
 	return r;
 }
 
-int store_get(struct store *st, struct store_worker *w, enum store_kind kind,
-    const uint8_t id[STORE_ID_LEN], struct buf *ret_data, struct err *err)
+/* Try every copy, with the index listed once more. */
+static int get_copy_of(struct store *st, struct store_worker *w,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN],
+    struct buf *ret_data, struct err *err)
 {
 	struct misses missed;
 	int r;
@@ -551,4 +554,15 @@ int store_get(struct store *st, struct store_worker *w, enum store_kind kind,
 		r = get_known(st, w, kind, id, ret_data, &missed, err);
 	}
 	return r == 1 ? locate_nowhere(st, err) : r;
+}
+
+int store_get(struct store *st, struct store_worker *w, enum store_kind kind,
+    const uint8_t id[STORE_ID_LEN], struct buf *ret_data, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int r = get_copy_of(st, w, kind, id, ret_data, err);
+
+	if (r >= 0 || !copy_failed(err) || st->info.parity_shards == 0)
+		return r;
+	return store_heal_get(st, w, kind, id, ret_data, &why) == 0 ? 0 : -1;
 }

@@ -17,6 +17,8 @@
 #define PACK_STEP ((uint32_t)64 << 10)
 #define PACK_MIN ((uint32_t)256 << 10)
 #define PACK_MAX ((uint32_t)128 << 20)
+#define PARITY_DATA 100u /* shards of a pack, so the others are percent */
+#define PARITY_MAX 50u
 
 /* --- does the store create atomically? ----------------------------------------*/
 
@@ -160,6 +162,8 @@ static int put_config(struct backend *be, const struct store_init_options *opt,
 		.stream = chunking_of(&opt->stream),
 		.block = chunking_of(&opt->block),
 		.pack_size = opt->pack_size == 0 ? 16u << 20 : opt->pack_size,
+		.parity_data = opt->parity > 0 ? PARITY_DATA : 0,
+		.parity_shards = (uint8_t)opt->parity,
 		.flags = weak ? FMT_WEAK_STORE : 0,
 	};
 	int r = -1;
@@ -287,6 +291,9 @@ static int init_checks(struct backend *be, const struct store_init_options *opt,
 		return err_set(err, ERR_USAGE,
 		    "a pack size of %u bytes (256 KiB to 128 MiB, in steps of "
 		    "64 KiB)", opt->pack_size);
+	if (opt->parity > PARITY_MAX)
+		return err_set(err, ERR_USAGE, "parity of %u percent (at most "
+		    "%u)", opt->parity, PARITY_MAX);
 	if (store_keys_list(be, "config/", &keys, err) != 0)
 		return -1;
 	n = keys.n;

@@ -133,6 +133,8 @@ struct store {
 	struct store_packtab *packs;
 	struct store_index ix;
 	struct store_bad *bad;     /* read with the index first; then constant */
+	pthread_mutex_t heal_lock; /* what follows */
+	struct store_heal *heal;   /* parity of the damaged pack read last */
 };
 
 struct store_worker {

@@ -10,6 +10,7 @@
 #include "repo/base/mem.h"
 #include "repo/store/store_bad_internal.h"
 #include "repo/store/store_internal.h"
+#include "repo/store/store_parity_internal.h"
 
 /* The own slot: not left out of the current epoch, and not removed. */
 static int open_own_slot(struct store *st, struct err *err)
@@ -57,6 +58,7 @@ static struct store *store_alloc(struct backend *be,
 	st->cheap_ranges = caps.cheap_ranges;
 	pthread_mutex_init(&st->keys_lock, NULL);
 	pthread_mutex_init(&st->refreshing, NULL);
+	pthread_mutex_init(&st->heal_lock, NULL);
 	st->own = crypto_secret_new(sizeof(*st->own), err);
 	if (st->own != NULL)
 		st->packs = store_packtab_new(err);
@@ -164,6 +166,8 @@ void store_close(struct store *st)
 	crypto_secret_free(st->own);
 	pthread_mutex_destroy(&st->keys_lock);
 	pthread_mutex_destroy(&st->refreshing);
+	pthread_mutex_destroy(&st->heal_lock);
+	store_heal_close(st->heal);
 	buf_release(&st->config);
 	free(st->domain);
 	free(st->label);

@@ -9,6 +9,7 @@
 
 #include "repo/base/mem.h"
 #include "repo/base/rand.h"
+#include "repo/store/store_parity_internal.h"
 #include "repo/store/store_session_internal.h"
 
 void store_pack_free(struct store_pack *p)
@@ -313,12 +314,33 @@ static int pack_store(struct store_pack *p, struct err *err)
 	return r == 0 ? 0 : err_wrap(err, "%s", p->key);
 }
 
+/*
+ * The parity of a pack that is stored, before a segment names it.  Not before
+ * the pack itself: so parity whose pack is not listed after it is of one that
+ * is gone, and a collection may take it away.
+ */
+static int pack_parity(struct store_pack *p, size_t *ret_len, struct err *err)
+{
+	struct store_session *s = p->s;
+
+	*ret_len = 0;
+	if (s->parity_len == 0)
+		return 0;
+	if (p->buf->parity == NULL)
+		p->buf->parity = mem_pages(s->parity_len, "parity", err);
+	if (p->buf->parity == NULL)
+		return -1;
+	return store_parity_put(s->st, p->rec.name, p->buf->mem, p->rec.size,
+	    p->buf->parity, ret_len, err);
+}
+
 /* The job of an executor: store a pack, give its buffer back. */
 static void pack_finish(void *arg)
 {
 	struct store_pack *p = arg;
 	struct store_session *s = p->s;
 	struct err err = ERR_INIT;
+	size_t parity = 0;
 	bool skip;
 	int r = 0;
 
@@ -327,6 +349,8 @@ static void pack_finish(void *arg)
 	pthread_mutex_unlock(&s->lock);
 	if (!skip)
 		r = pack_store(p, &err);
+	if (!skip && r == 0)
+		r = pack_parity(p, &parity, &err);
 	if (r != 0)
 		store_session_fail(s, &err);
 	pthread_mutex_lock(&s->lock);
@@ -335,7 +359,7 @@ static void pack_finish(void *arg)
 	if (!skip && r == 0) {
 		p->arrived = true;
 		s->stats.packs++;
-		s->stats.bytes_sent += p->rec.size;
+		s->stats.bytes_sent += p->rec.size + parity;
 		s->unnamed_bytes += p->rec.size;
 		s->unnamed_entries += p->n;
 		buf_add(&s->pack_names, p->rec.name, sizeof(p->rec.name));

@@ -135,6 +135,8 @@ static int mend(struct store_repair *r, struct err *err)
 		x = take_found(r, err);
 	if (x == 0)
 		x = store_repair_rescue(r, err);
+	if (x == 0)
+		x = store_repair_parity(r, err);
 	if (x != 0) {
 		session_over(r, false, err);
 		return -1;

@@ -31,6 +31,8 @@ struct store_repair_result {
 	struct store_check_result check;
 	uint64_t indexed;   /* packs that no good segment named, named again */
 	uint64_t rescued;   /* blobs taken out of damaged packs */
+	uint64_t healed_blobs; /* put back by parity (among rescued, if new) */
+	uint64_t parity;    /* parity written: it was missing or damaged */
 	uint64_t removed;   /* unreadable objects that are made up for */
 	uint64_t rewritten; /* configs and certificates written again */
 	uint64_t listed;    /* entries of the list now */
@@ -47,7 +49,9 @@ struct store_repair;
  * Look as store_check does, and mend what can be mended without knowing what
  * snapshots need: packs that no good segment names are named again, whole
  * blobs of packs whose structure is damaged are stored again.  Packs that are
- * listed, or that a check found damaged, are read in any case.  All writing is
+ * listed, or that a check found damaged, are read in any case.  Where packs
+ * have parity (store_admin.h), damaged blobs are put back by it and stored
+ * again, and parity that is missing or damaged is made anew.  All writing is
  * done in a session of its own, so that a collection that runs beside it
  * waits.  Needs admin and read.  NULL with err: AUTH, UNSUPPORTED (a weak store
  * without sole_administrator), FULL, CANCELLED, ...  It can be ended or killed

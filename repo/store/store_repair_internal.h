@@ -36,6 +36,8 @@ int store_repair_session(struct store_repair *r, struct err *err);
 int store_repair_index(struct store_repair *r, struct err *err);
 /* Take whole blobs out of damaged packs (store_repair_rescue.c).  0 or -1. */
 int store_repair_rescue(struct store_repair *r, struct err *err);
+/* Parity that is missing or damaged (store_repair_parity.c).  0 or -1. */
+int store_repair_parity(struct store_repair *r, struct err *err);
 /* Objects that nobody can read (store_repair_small.c).  0 or -1. */
 int store_repair_small(struct store_repair *r, struct err *err);
 

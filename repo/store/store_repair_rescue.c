@@ -1,14 +1,18 @@
 /*
  * Packs whose structure is damaged: no copy in them counts from now on, and
  * what blobs can still be read are stored again.  Where the directory cannot be
- * read, the index tells what was in the pack.
+ * read, the index tells what was in the pack.  What has parity is read by that;
+ * then also single damaged blobs are stored again.
  */
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "repo/base/bytes.h"
 #include "repo/base/mem.h"
+#include "repo/store/store_parity_internal.h"
 #include "repo/store/store_repair_internal.h"
 
 #define QUEUE_MAX 65536u  /* blobs that the index named, to be read in order */
@@ -35,6 +39,10 @@ struct rescue {
 	struct item *queue;
 	uint32_t n;
 	struct buf sealed, plain, dir;
+	/* Of the pack at hand: */
+	struct store_heal *heal; /* its parity; NULL: none, or not yet opened */
+	bool no_heal;            /* it has been looked for and there is none */
+	uint64_t healed, lost;   /* blobs that it gave, or could not */
 };
 
 static bool is_broken(const struct rescue *x, const struct check_pack *p)
@@ -59,13 +67,62 @@ static int rescue_worker(struct rescue *x, struct err *err)
 	return x->w == NULL ? -1 : store_worker_all_domains(x->w, err);
 }
 
+/* --- the pack at hand ------------------------------------------------------------------*/
+
+static void pack_begin(struct rescue *x)
+{
+	store_heal_close(x->heal);
+	x->heal = NULL;
+	x->no_heal = false;
+	x->healed = x->lost = 0;
+}
+
+/* Tell what its parity gave, and what not. */
+static void pack_end(struct rescue *x, const char *pack)
+{
+	char what[120];
+
+	if (x->healed > 0) {
+		snprintf(what, sizeof(what), "%" PRIu64 " blobs %s by its "
+		    "parity", x->healed, x->r->opt.dry_run ?
+		    "can be put back" : "are put back");
+		store_repair_tell(x->r, pack, what);
+		x->r->ret.healed_blobs += x->healed;
+	}
+	if (x->lost > 0 && x->heal != NULL) {
+		snprintf(what, sizeof(what), "%" PRIu64 " blobs are lost: more "
+		    "is damaged than its parity can put back", x->lost);
+		store_repair_tell(x->r, pack, what);
+	}
+	pack_begin(x);
+}
+
+/* Is there parity of the pack of that name?  0, 1 when there is none, -1. */
+static int pack_heal(struct rescue *x, const uint8_t *name, struct err *err)
+{
+	struct err why = ERR_INIT;
+	int r;
+
+	if (x->heal != NULL || x->no_heal)
+		return x->heal == NULL;
+	r = store_heal_open(x->r->st, name, &x->heal, &why);
+	x->no_heal = x->heal == NULL;
+	if (r < 0 && !store_check_is_damage(&why)) {
+		*err = why;
+		return -1;
+	}
+	return r == 0 ? 0 : 1;
+}
+
+/* --- one blob --------------------------------------------------------------------------*/
+
 /* Store what was read of a damaged pack, unless another copy counts. */
 static int store_again(struct rescue *x, uint8_t kind, const uint8_t *id,
     const void *data, size_t len, struct err *err)
 {
 	struct store_put_result put;
 
-	if (len > x->w->max_plain)
+	if (x->r->opt.dry_run || len > x->w->max_plain)
 		return 0; /* no chunk is so long: nothing of ours */
 	if (store_put_as(x->r->s, x->w, (enum store_kind)kind, id, data, len,
 	        &put, err) != 0)
@@ -74,11 +131,54 @@ static int store_again(struct rescue *x, uint8_t kind, const uint8_t *id,
 	return 0;
 }
 
-/* Read, open and store one blob.  0, also when it cannot be had; -1. */
-static int rescue_blob(struct rescue *x, const char *pack, uint8_t kind,
-    const uint8_t *key, const struct item *it, struct err *err)
+/* A pack, and how its blobs are opened. */
+struct source {
+	const uint8_t *name;
+	char pack[FMT_KEY_MAX];
+	uint8_t kind;
+	const uint8_t *key;
+	bool only_damaged;  /* what can be read stays where it is */
+};
+
+/*
+ * Read and open a blob, by parity or as it is: 0 with its bytes in x->plain, 1
+ * when it cannot be had so, -1.
+ */
+static int blob_open(struct rescue *x, const struct source *from,
+    const struct item *it, bool heal, struct err *err)
 {
 	struct err why = ERR_INIT;
+	int r = heal ? store_heal_read(x->heal, it->offset, x->sealed.p,
+	        it->sealed, &why) :
+	    backend_get(x->r->st->be, from->pack, it->offset, x->sealed.p,
+	        it->sealed, &why);
+
+	if (r == 0)
+		r = store_blob_open_with(x->r->st, x->w,
+		    (enum store_kind)from->kind, it->id, it->ordinal,
+		    from->key, x->sealed.p, it->sealed, x->plain.p, it->plain,
+		    &why);
+	if (r >= 0)
+		return r;
+	if (store_check_is_damage(&why))
+		return 1;
+	*err = why;
+	return -1;
+}
+
+/* Is it known that this one is damaged, and another copy or list there? */
+static int blob_settled(struct rescue *x, const struct source *from,
+    const struct item *it, struct err *err)
+{
+	if (x->r->s == NULL)
+		return store_bad_copy(x->r->c.bad, it->id, from->name);
+	return store_present(x->r->s, it->id, err) == 0;
+}
+
+/* Read, open and store one blob.  0, also when it cannot be had; -1. */
+static int rescue_blob(struct rescue *x, const struct source *from,
+    const struct item *it, struct err *err)
+{
 	int r;
 
 	if (store_repair_cancelled(x->r, err) != 0)
@@ -90,21 +190,23 @@ static int rescue_blob(struct rescue *x, const char *pack, uint8_t kind,
 	if (buf_reserve(&x->sealed, it->sealed) != 0 ||
 	    buf_reserve(&x->plain, (size_t)it->plain + 1) != 0)
 		return err_nomem(err, "a blob");
-	r = backend_get(x->r->st->be, pack, it->offset, x->sealed.p,
-	    it->sealed, &why);
-	if (r > 0)
+	r = blob_open(x, from, it, false, err);
+	if (r < 0)
+		return -1;
+	if (r == 0 && from->only_damaged)
 		return 0;
-	if (r == 0)
-		r = store_blob_open_with(x->r->st, x->w,
-		    (enum store_kind)kind, it->id, it->ordinal, key,
-		    x->sealed.p, it->sealed, x->plain.p, it->plain, &why);
-	if (r == 0)
-		return store_again(x, kind, it->id, x->plain.p, it->plain,
-		    err);
-	if (store_check_is_damage(&why))
-		return 0; /* that one is lost */
-	*err = why;
-	return -1;
+	if (r > 0) {
+		r = pack_heal(x, from->name, err);
+		if (r == 0 && blob_settled(x, from, it, err))
+			return 0;
+		if (r == 0)
+			r = blob_open(x, from, it, true, err);
+		x->healed += r == 0;
+		x->lost += r > 0;
+	}
+	if (r != 0)
+		return r < 0 ? -1 : 0; /* that one is lost */
+	return store_again(x, from->kind, it->id, x->plain.p, it->plain, err);
 }
 
 /* The data key of a pack by its head: 0, 1 when it does not open, -1. */
@@ -127,25 +229,66 @@ static int rescue_key(struct rescue *x, const char *pack,
 
 /* --- by the pack's own directory ------------------------------------------------------*/
 
-static int rescue_directory(struct rescue *x, const struct check_pack *p,
-    struct err *err)
+/*
+ * Head and directory, by parity where they are damaged: 0, 1 when they cannot
+ * be had, -1.
+ */
+static int directory_open(struct rescue *x, const struct check_pack *p,
+    struct store_look *l, struct err *err)
 {
-	uint8_t key[STORE_KEY_LEN];
 	struct err why = ERR_INIT;
+	int r = 1;
+
+	if (p->size > 0 && (p->flags & CHECK_DIRECTORY)) {
+		r = store_look_open(x->r->st, p->name, p->size, &x->dir, l,
+		    &why);
+		if (r < 0 && !store_check_is_damage(&why))
+			goto fail;
+	}
+	if (r == 0)
+		return 0;
+	r = pack_heal(x, p->name, err);
+	if (r != 0)
+		return r;
+	r = store_look_open_healed(x->r->st, x->heal, &x->dir, l, &why);
+	if (r == 0 || store_check_is_damage(&why))
+		return r == 0 ? 0 : 1;
+fail:
+	*err = why;
+	return -1;
+}
+
+/*
+ * All blobs of a pack by its directory, or only those that are damaged.  Sets
+ * CHECK_DIRECTORY where it could be had.
+ */
+static int rescue_directory(struct rescue *x, struct check_pack *p,
+    bool only_damaged, struct err *err)
+{
+	struct source from = { .name = p->name, .only_damaged = only_damaged };
+	uint8_t key[STORE_KEY_LEN];
 	struct store_look l;
 	int r;
 
-	if (store_look_open(x->r->st, p->name, p->size, &x->dir, &l,
-	        &why) != 0) {
-		if (store_check_is_damage(&why))
-			return 0;
-		*err = why;
-		return -1;
+	pack_begin(x);
+	fmt_key_pack(from.pack, p->name);
+	r = directory_open(x, p, &l, err);
+	if (r > 0) {
+		if (x->heal != NULL)
+			store_repair_tell(x->r, from.pack, "more is damaged "
+			    "than its parity can put back");
+		p->flags &= (uint16_t)~CHECK_DIRECTORY;
+		return 0;
 	}
-	r = rescue_key(x, l.key, &l.head, key, err);
+	if (r == 0) {
+		p->flags |= CHECK_DIRECTORY;
+		from.kind = l.head.blob_kind;
+		from.key = key;
+		r = rescue_key(x, from.pack, &l.head, key, err);
+	}
 	if (r == 0)
 		r = rescue_worker(x, err);
-	for (uint32_t i = 0; i < l.count && r == 0; i++) {
+	for (uint32_t i = 0; r == 0 && i < l.count; i++) {
 		struct item it = { .ordinal = i };
 		struct fmt_dir_entry e;
 
@@ -155,9 +298,10 @@ static int rescue_directory(struct rescue *x, const struct check_pack *p,
 		it.sealed = e.sealed_len;
 		it.plain = e.plain_len;
 		memcpy(it.id, e.id, sizeof(it.id));
-		r = rescue_blob(x, l.key, l.head.blob_kind, key, &it, err);
+		r = rescue_blob(x, &from, &it, err);
 	}
 	mem_wipe(key, sizeof(key));
+	pack_end(x, from.pack);
 	return r < 0 ? -1 : 0;
 }
 
@@ -188,19 +332,21 @@ static int queue_pack(struct rescue *x, uint32_t i, uint32_t *ret,
 		.key_method = w->rec.key_method, .sealed_key = w->key,
 		.sealed_len = w->rec.sealed_len,
 	};
-	char pack[FMT_KEY_MAX];
 	uint8_t key[STORE_KEY_LEN];
+	struct source from = { .name = w->rec.name, .kind = w->rec.blob_kind,
+		.key = key };
 	int r;
 
-	fmt_key_pack(pack, w->rec.name);
-	r = rescue_key(x, pack, &h, key, err);
+	pack_begin(x);
+	fmt_key_pack(from.pack, w->rec.name);
+	r = rescue_key(x, from.pack, &h, key, err);
 	if (r == 0)
 		r = rescue_worker(x, err);
 	for (; i < x->n && x->queue[i].wanted == which; i++)
 		if (r == 0)
-			r = rescue_blob(x, pack, w->rec.blob_kind, key,
-			    &x->queue[i], err);
+			r = rescue_blob(x, &from, &x->queue[i], err);
 	mem_wipe(key, sizeof(key));
+	pack_end(x, from.pack);
 	*ret = i;
 	return r < 0 ? -1 : 0;
 }
@@ -359,9 +505,8 @@ static int rescue_by_index(struct rescue *x, struct err *err)
 
 /* --- all of them ------------------------------------------------------------------------*/
 
-/* List the broken packs, and let no copy in them count for the session. */
-static int give_up(struct rescue *x, bool *ret_directory, bool *ret_index,
-    struct err *err)
+/* List the broken packs. */
+static int give_up(struct rescue *x, struct err *err)
 {
 	static const uint8_t none[STORE_ID_LEN];
 	struct store_repair *r = x->r;
@@ -376,37 +521,64 @@ static int give_up(struct rescue *x, bool *ret_directory, bool *ret_index,
 			fmt_list_add_bad(&r->blobs, &e);
 		else
 			r->ret.more = true;
-		if (p->size == 0)
-			continue;
-		if (p->flags & CHECK_DIRECTORY)
-			*ret_directory = true;
-		else
-			*ret_index = true;
-		if (r->opt.dry_run)
-			continue;
-		if (store_repair_session(r, err) != 0 ||
-		    store_bad_add_pack(r->s->bad, p->name, err) != 0)
-			return -1;
 	}
 	return buf_check(&r->blobs.b, "a list of damaged blobs", err);
 }
 
-int store_repair_rescue(struct store_repair *r, struct err *err)
+/* Single blobs are damaged, and there is parity. */
+static bool is_hurt(const struct rescue *x, const struct check_pack *p)
 {
-	bool directory = false, index = false;
-	struct rescue x = { .r = r };
-	int res = give_up(&x, &directory, &index, err);
+	return (p->flags & CHECK_BAD) && (p->flags & CHECK_PARITY) &&
+	    !(p->flags & CHECK_BROKEN) &&
+	    !store_dead_has(x->r->c.dead, p->name, 0);
+}
 
-	for (uint32_t i = 0; i < r->c.npacks && res == 0 && directory &&
-	    !r->opt.dry_run; i++) {
+/* Is anything to be taken out of it? */
+static bool is_source(const struct rescue *x, const struct check_pack *p)
+{
+	if (is_hurt(x, p))
+		return true;
+	return is_broken(x, p) && (p->size > 0 || (p->flags & CHECK_PARITY));
+}
+
+/* No copy in a pack that is a source counts for the session. */
+static int sources_begin(struct rescue *x, struct err *err)
+{
+	struct store_repair *r = x->r;
+
+	for (uint32_t i = 0; i < r->c.npacks && !r->opt.dry_run; i++) {
 		const struct check_pack *p = &r->c.packs[i];
 
-		if (p->size > 0 && (p->flags & CHECK_DIRECTORY) &&
-		    is_broken(&x, p))
-			res = rescue_directory(&x, p, err);
+		if (is_source(x, p) && (store_repair_session(r, err) != 0 ||
+		    store_bad_add_pack(r->s->bad, p->name, err) != 0))
+			return -1;
+	}
+	return 0;
+}
+
+int store_repair_rescue(struct store_repair *r, struct err *err)
+{
+	struct rescue x = { .r = r };
+	bool index = false;
+	int res = give_up(&x, err);
+
+	if (res == 0)
+		res = sources_begin(&x, err);
+	for (uint32_t i = 0; i < r->c.npacks && res == 0; i++) {
+		struct check_pack *p = &r->c.packs[i];
+
+		/* In a dry run it is told what parity could put back. */
+		if (!is_source(&x, p) ||
+		    (r->opt.dry_run && !(p->flags & CHECK_PARITY)))
+			continue;
+		if ((p->flags & (CHECK_DIRECTORY | CHECK_PARITY)) != 0)
+			res = rescue_directory(&x, p, is_hurt(&x, p), err);
+		index |= p->size > 0 && is_broken(&x, p) &&
+		    !(p->flags & CHECK_DIRECTORY);
 	}
 	if (res == 0 && index && !r->opt.dry_run)
 		res = rescue_by_index(&x, err);
+	pack_begin(&x);
 	store_worker_free(x.w);
 	free(x.queue);
 	buf_release(&x.wanted);

@@ -11,6 +11,7 @@
 #include "repo/base/mem.h"
 #include "repo/base/rand.h"
 #include "repo/store/store_bad_internal.h"
+#include "repo/store/store_parity_internal.h"
 #include "repo/store/store_session_internal.h"
 
 #define BUFFERS_MIN 4
@@ -43,9 +44,12 @@ static void session_free(struct store_session *s)
 {
 	if (s == NULL)
 		return;
-	for (unsigned i = 0; i < s->nbufs && s->bufs != NULL; i++)
+	for (unsigned i = 0; i < s->nbufs && s->bufs != NULL; i++) {
 		if (s->bufs[i].mem != NULL)
 			mem_pages_free(s->bufs[i].mem, s->buf_len);
+		if (s->bufs[i].parity != NULL)
+			mem_pages_free(s->bufs[i].parity, s->parity_len);
+	}
 	free(s->bufs);
 	crypto_secret_free(s->keys);
 	for (uint32_t i = 0; i < s->npacks; i++)
@@ -81,6 +85,7 @@ static int session_memory(struct store_session *s, unsigned buffers,
 		    s->pack_size);
 	/* The last pack of a kind is padded to a Padmé size. */
 	s->buf_len = (uint32_t)fmt_padme(s->pack_size);
+	s->parity_len = store_parity_room(st, s->buf_len);
 	s->nbufs = buffers == 0 ? BUFFERS_DEFAULT :
 	    buffers < BUFFERS_MIN ? BUFFERS_MIN : buffers;
 	s->bufs = mem_array(s->nbufs, sizeof(*s->bufs), "packs", err);

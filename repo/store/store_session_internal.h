@@ -26,6 +26,7 @@ struct store_ent {
 /* A whole pack's memory, and the data key of the pack that is in it. */
 struct store_pack_buf {
 	uint8_t *mem;   /* pages; NULL until first used */
+	uint8_t *parity; /* pages for its parity; NULL until first used */
 	uint8_t *key;   /* STORE_KEY_LEN bytes of the session's secret memory */
 	bool taken;
 };
@@ -103,6 +104,7 @@ struct store_session {
 	struct store_pack_buf *bufs;
 	unsigned nbufs;
 	uint32_t buf_len, pack_size;
+	size_t parity_len;           /* room for the parity of a pack; 0: none */
 	uint8_t *keys;               /* secret: STORE_KEY_LEN a buffer */
 	struct store_pack **packs;   /* those whose entries are remembered */
 	uint32_t npacks, cappacks;
