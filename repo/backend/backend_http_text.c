@@ -15,8 +15,12 @@ static int64_t ns_of(struct tm *tm)
 	struct tm given = *tm;
 	time_t t = timegm(tm);
 
-	/* timegm makes the 1st of March of a 31st of February. */
-	if (given.tm_year < 70 || given.tm_mday != tm->tm_mday ||
+	/*
+	 * 64 bits of ns end in 2262, and timegm makes the 3rd of March of a
+	 * 31st of February.
+	 */
+	if (given.tm_year < 70 || given.tm_year > 300 || given.tm_mday != tm->tm_mday ||
+	    given.tm_mon != tm->tm_mon ||
 	    given.tm_hour != tm->tm_hour || given.tm_min != tm->tm_min)
 		return -1;
 	return (int64_t)t * 1000000000;

@@ -42,7 +42,8 @@ static void on_start(void *ctx, const XML_Char *name, const XML_Char **atts)
 {
 	struct reader *r = ctx;
 	const char *colon = strrchr(name, ':');
-	const char *local = colon != NULL ? colon + 1 : name;
+	const char *local = colon != NULL && colon[1] != '\0' ? colon + 1 :
+	    name;
 	size_t len = strlen(local), slash = r->depth > 0;
 
 	(void)atts;
