@@ -220,7 +220,9 @@ struct backend *backend_open(const char *url,
  */
 
 struct backend_retry_options {
-	unsigned budget_ms;   /* total waiting allowed for one call; 0: 15 min */
+	unsigned budget_ms;   /* trying again allowed for one call; 0: 15 min */
+	unsigned contact_ms;  /* the same until the store answers for the first
+	                       * time, which it may never do; 0: budget_ms */
 	unsigned first_ms;    /* longest first pause; 0: 100 */
 	unsigned max_ms;      /* longest pause; 0: 10 s */
 	/* Sleep ns, replaced by tests; NULL: nanosleep. */

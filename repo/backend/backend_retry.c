@@ -1,3 +1,4 @@
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
@@ -24,12 +25,18 @@
 /* How long a sleep may go on before a cancelled run is noticed. */
 #define SLEEP_SLICE_NS (200 * MS)
 
+/* What keeps failing is told after so long, and then as often, once for all. */
+#define TELL_NS (10 * 1000 * MS)
+#define TELL_AGAIN_NS (60 * 1000 * MS)
+
 /* An object is compared with ours in pieces of so many bytes. */
 #define COMPARE_LEN ((size_t)1 << 20)
 
 struct retry {
 	struct backend_deco deco;
 	struct backend_retry_options opt;
+	atomic_bool reached;      /* the store has answered once */
+	_Atomic int64_t told_ns;  /* when a failure was told last, clock_mono_ns */
 };
 
 /* One call and its repetitions. */
@@ -39,6 +46,7 @@ struct attempt {
 	const char *key;
 	int64_t first_ns;  /* when it began */
 	int64_t waited_ns; /* pauses so far */
+	int64_t failed_ns; /* when it failed first, clock_mono_ns */
 	unsigned failures;
 };
 
@@ -91,17 +99,51 @@ static int64_t next_pause(const struct attempt *a)
 }
 
 /*
- * The call failed with err.  Return true after a pause when it shall be made
- * again, false when err stands.
+ * What is left of the time for trying again.  Calls that fail slowly count with
+ * their own time, but not what the machine slept.
  */
-static bool again(struct attempt *a, struct err *err)
+static int64_t time_left(const struct attempt *a)
 {
-	const struct retry *r = a->r;
-	int64_t left = r->opt.budget_ms * MS - a->waited_ns;
+	const struct backend_retry_options *opt = &a->r->opt;
+	int64_t gone = clock_mono_ns() - a->failed_ns;
+	unsigned ms = opt->contact_ms != 0 && !atomic_load(&a->r->reached) ?
+	    opt->contact_ms : opt->budget_ms;
 
-	if (err->class != ERR_TRANSIENT)
+	return ms * MS - (gone > a->waited_ns ? gone : a->waited_ns);
+}
+
+/* Say what goes on when it takes long; many calls fail for one reason. */
+static void tell(const struct attempt *a, int64_t left, const struct err *err)
+{
+	struct retry *r = a->r;
+	int64_t now = clock_mono_ns(), told = atomic_load(&r->told_ns);
+
+	if (now - a->failed_ns < TELL_NS ||
+	    (told != 0 && now - told < TELL_AGAIN_NS) ||
+	    !atomic_compare_exchange_strong(&r->told_ns, &told, now))
+		return;
+	log_msg(LOG_WARN, "%s; trying again for %lld s more", err->msg,
+	    (long long)(left / (1000 * MS)));
+}
+
+/*
+ * The call ended with rc, and with err when that is -1.  Return true after a
+ * pause when it shall be made again, false when that stands.
+ */
+static bool again(struct attempt *a, int rc, struct err *err)
+{
+	struct retry *r = a->r;
+	int64_t left;
+
+	if (rc >= 0 || err->class != ERR_TRANSIENT) {
+		/* Whatever was said: somebody is there. */
+		if (!atomic_load(&r->reached))
+			atomic_store(&r->reached, true);
 		return false;
-	a->failures++;
+	}
+	if (a->failures++ == 0)
+		a->failed_ns = clock_mono_ns();
+	left = time_left(a);
 	if (left > 0 && !is_cancelled(r)) {
 		int64_t pause = next_pause(a);
 
@@ -109,6 +151,7 @@ static bool again(struct attempt *a, struct err *err)
 			pause = left;
 		log_msg(LOG_INFO, "%s %s failed, again in %lld ms: %s",
 		    a->what, a->key, (long long)(pause / MS), err->msg);
+		tell(a, left, err);
 		a->waited_ns += pause;
 		sleep_for(r, pause);
 	}
@@ -138,7 +181,7 @@ static int compare(struct attempt *a, const uint8_t *data, size_t len,
 		size_t n = len - off < COMPARE_LEN ? len - off : COMPARE_LEN;
 		int rc = in->ops->get(in, a->key, off, buf, n, err);
 
-		if (rc < 0 && again(a, err))
+		if (again(a, rc, err))
 			continue;
 		if (rc != 0)
 			return rc < 0 ? -1 : 2;
@@ -163,7 +206,7 @@ static int look(struct attempt *a, const void *data, size_t len,
 
 	do
 		rc = in->ops->stat(in, a->key, &st, err);
-	while (rc < 0 && again(a, err));
+	while (again(a, rc, err));
 	if (rc != 0)
 		return rc < 0 ? -1 : 2;
 	return st.size == len ? compare(a, data, len, err) : 1;
@@ -187,7 +230,7 @@ static int retry_put(struct backend *be, const char *key, const void *data,
 			rc = err_set(err, ERR_TRANSIENT, "putting %s in %s: "
 			    "it exists and does not", key, be->name);
 		}
-		if (rc >= 0 || !again(&a, err))
+		if (!again(&a, rc, err))
 			return rc;
 		/*
 		 * On a directory the repeated put is the look: it writes
@@ -214,7 +257,7 @@ static int retry_put_over(struct backend *be, const char *key,
 
 	do
 		rc = in->ops->put_over(in, key, data, len, err);
-	while (rc < 0 && again(&a, err) &&
+	while (again(&a, rc, err) &&
 	    now_ns(a.r) - a.first_ns <= RESEND_LIMIT_NS);
 	return rc;
 }
@@ -228,7 +271,7 @@ static int retry_get(struct backend *be, const char *key, uint64_t off,
 
 	do
 		rc = in->ops->get(in, key, off, dst, len, err);
-	while (rc < 0 && again(&a, err));
+	while (again(&a, rc, err));
 	return rc;
 }
 
@@ -244,7 +287,7 @@ static int retry_get_all(struct backend *be, const char *key, size_t max,
 		    err);
 	do
 		rc = in->ops->get_all(in, key, max, ret_data, ret_len, err);
-	while (rc < 0 && again(&a, err));
+	while (again(&a, rc, err));
 	return rc;
 }
 
@@ -257,7 +300,7 @@ static int retry_stat(struct backend *be, const char *key,
 
 	do
 		rc = in->ops->stat(in, key, ret_st, err);
-	while (rc < 0 && again(&a, err));
+	while (again(&a, rc, err));
 	return rc;
 }
 
@@ -298,8 +341,8 @@ static int retry_list(struct backend *be, const char *prefix,
 	p.ordered = caps.ordered_list;
 	do
 		rc = in->ops->list(in, prefix, pass_on, &p, err);
-	while (rc < 0 && !p.stopped && (p.ordered || p.last[0] == '\0') &&
-	    again(&a, err));
+	while (!p.stopped && (p.ordered || p.last[0] == '\0') &&
+	    again(&a, rc, err));
 	return rc;
 }
 
@@ -311,7 +354,7 @@ static int retry_del(struct backend *be, const char *key, struct err *err)
 
 	do
 		rc = in->ops->del(in, key, err);
-	while (rc < 0 && again(&a, err));
+	while (again(&a, rc, err));
 	/* It is gone; an earlier try whose answer was lost may be why. */
 	return rc == 1 && a.failures > 0 ? 0 : rc;
 }
@@ -332,7 +375,7 @@ static int retry_del_many(struct backend *be, const char *const *keys,
 	}
 	do
 		rc = in->ops->del_many(in, keys, n, err);
-	while (rc < 0 && again(&a, err));
+	while (again(&a, rc, err));
 	return rc;
 }
 

@@ -308,6 +308,27 @@ static void the_default_budget_is_a_quarter_of_an_hour(void **state)
 	assert_int_equal(w.total_ns, INT64_C(900000000000));
 }
 
+/* What never answered may be a name that is wrong. */
+static void a_store_that_never_answered_is_given_up_sooner(void **state)
+{
+	struct backend_retry_options opt = { .budget_ms = 60000,
+		.contact_ms = 5000 };
+	struct backend_stat st;
+
+	(void)state;
+	build(&opt);
+	w.always = BACKEND_FAULT_BEFORE;
+	assert_int_equal(backend_stat(w.top, "a", &st, &w.err), -1);
+	assert_int_equal(w.total_ns, INT64_C(5000000000));
+	/* Once it did, the whole budget counts. */
+	w.always = BACKEND_FAULT_NONE;
+	assert_int_equal(backend_stat(w.top, "a", &st, &w.err), 1);
+	w.always = BACKEND_FAULT_BEFORE;
+	w.total_ns = 0;
+	assert_int_equal(backend_stat(w.top, "a", &st, &w.err), -1);
+	assert_int_equal(w.total_ns, INT64_C(60000000000));
+}
+
 static void a_cancelled_run_gives_up_at_once(void **state)
 {
 	struct backend_stat st;
@@ -660,6 +681,7 @@ int main(void)
 		T(a_listing_that_the_caller_stops_is_not_repeated),
 		T(pauses_are_random_below_a_bound_that_doubles),
 		T(the_default_budget_is_a_quarter_of_an_hour),
+		T(a_store_that_never_answered_is_given_up_sooner),
 		T(a_cancelled_run_gives_up_at_once),
 		T(a_put_is_not_sent_again_after_fifty_minutes),
 		T(no_more_than_the_limit_passes),
