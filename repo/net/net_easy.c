@@ -42,11 +42,17 @@ static size_t on_read(char *dst, size_t size, size_t n, void *arg)
 	return len;
 }
 
-/* curl begins again on a new connection where an idle one had died. */
+/*
+ * curl begins again on a new connection where an idle one had died.  But when
+ * all had been sent, the server may have acted: who asked for it must know, or
+ * takes what it made for another's.
+ */
 static int on_seek(void *arg, curl_off_t off, int origin)
 {
 	struct net_job *j = arg;
 
+	if (j->sent > 0 && j->sent == j->rq->body_len)
+		return CURL_SEEKFUNC_FAIL;
 	if (origin != SEEK_SET || off < 0 || (size_t)off > j->rq->body_len)
 		return CURL_SEEKFUNC_FAIL;
 	j->sent = (size_t)off;

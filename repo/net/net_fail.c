@@ -113,6 +113,9 @@ static int tell_code(const struct net_job *j, struct err *err)
 	case CURLE_GOT_NOTHING:
 		return err_set(err, ERR_TRANSIENT,
 		    "the server closed the connection without an answer");
+	case CURLE_SEND_FAIL_REWIND:
+		return err_set(err, ERR_TRANSIENT, "the connection broke "
+		    "before there was an answer");
 	case CURLE_SEND_ERROR:
 		return tell_errno(j, "the connection broke while the request "
 		    "was sent", err);

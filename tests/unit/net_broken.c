@@ -262,9 +262,14 @@ static void test_dead_connection_is_replaced(void **state)
 	(void)state;
 	w.s = server_start(serve_once, NULL, NULL);
 	rq.url = at("/");
-	for (int i = 0; i < 20; i++)
-		if (net_do(w.n, &rq, &w.rs, &w.err) < 0)
-			fail_msg("%d: %s", i, w.err.msg);
+	for (int i = 0; i < 20; i++) {
+		/* Found dead only when all was sent, it is told. */
+		if (net_do(w.n, &rq, &w.rs, &w.err) < 0) {
+			if (w.err.class != ERR_TRANSIENT)
+				fail_msg("%d: %s", i, w.err.msg);
+			err_clear(&w.err);
+		}
+	}
 }
 
 /* A second request on a kept connection gets no answer. */
@@ -284,6 +289,34 @@ static void test_kept_connection_dies_of_a_request(void **state)
 	assert_int_equal(ask("/"), 0);
 	assert_int_equal(ask("/"), 0);
 	assert_int_equal(w.s->accepted, 2);
+}
+
+static _Atomic unsigned acted;
+
+/* The whole of a second request, and no answer. */
+static void serve_then_act(struct conn *c)
+{
+	for (int i = 0; i < 2 && conn_request(c); i++)
+		if (acted++ == 0)
+			conn_answer(c, 200, "one");
+		else
+			return;
+}
+
+static void test_what_may_have_been_done_is_not_repeated(void **state)
+{
+	char body[1000] = "";
+	struct net_request rq = { .method = NET_PUT, .body = body,
+		.body_len = sizeof(body) };
+
+	(void)state;
+	w.s = server_start(serve_then_act, NULL, NULL);
+	rq.url = at("/");
+	acted = 0;
+	assert_int_equal(net_do(w.n, &rq, &w.rs, &w.err), 0);
+	assert_int_equal(net_do(w.n, &rq, &w.rs, &w.err), -1);
+	assert_int_equal(w.err.class, ERR_TRANSIENT);
+	assert_int_equal(acted, 2);
 }
 
 /* --- silence --- */
@@ -491,6 +524,7 @@ int main(void)
 		T(test_cut_off), T(test_no_http), T(test_long_head),
 		T(test_dead_connection_is_replaced),
 		T(test_kept_connection_dies_of_a_request),
+		T(test_what_may_have_been_done_is_not_repeated),
 		T(test_silence), T(test_silence_while_sending),
 		T(test_slow_is_not_silent),
 		T(test_full_socket_that_empties_is_not_silent),
