@@ -108,14 +108,13 @@ const struct cli_verb cli_cmd_session_list = {
 	.name = "session list",
 	.summary = "List who is writing to the repository",
 	.text = "Each backup is a session. It tells that it is alive every few "
-	    "minutes; one that was killed stays open until a collection "
-	    "revokes it, half an hour after it was last seen, or the next "
-	    "backup has nothing to do with it: open sessions hinder nobody "
-	    "but a collection.",
+	    "minutes, and ends its session when it fails; one that was killed "
+	    "stays open until a collection revokes it, half an hour after it "
+	    "was last seen. Open sessions hinder nobody but a collection.",
 	.json = "  {\"session\",\"slot\",\"state\",\"believed\",\"powerless\","
 	    "\"host\",\"start_time\",\n   \"alive_time\",\"generation\","
 	    "\"read_bytes\",\"entries\"}  for each; state: open,\n   over, "
-	    "revoked, forgotten",
+	    "revoked (it ended without a snapshot), forgotten",
 	.examples = "wherry session list",
 	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_SECRET | CLI_G_TALK |
 	    CLI_G_HELP,

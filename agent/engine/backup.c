@@ -498,6 +498,9 @@ static int name_source(struct backup *b, struct err *err)
 	const struct engine_backup_options *o = b->opt;
 	struct buf v = BUF_INIT;
 
+	/* What cannot be opened is told before a session begins. */
+	if (o->device != NULL && backup_device_look(o->device, err) < 0)
+		return -1;
 	if (o->stream_name != NULL || o->device != NULL) {
 		b->root = mem_strdup(o->device ? o->device : o->stream_name, err);
 		b->paths = mem_array(1, sizeof(*b->paths), "the source", err);

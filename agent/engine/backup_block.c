@@ -50,6 +50,16 @@ static int device_open(struct device *d, const char *path, struct err *err)
 	return 0;
 }
 
+int backup_device_look(const char *path, struct err *err)
+{
+	struct device d = { .fd = -1 };
+	int r = device_open(&d, path, err);
+
+	if (d.fd >= 0)
+		close(d.fd);
+	return r;
+}
+
 /* A chunk of a session before this one may go: store what is there now. */
 static int reread(void *ctx, uint64_t off, struct fmt_run *run, struct err *err)
 {

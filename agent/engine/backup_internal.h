@@ -140,6 +140,8 @@ int rounds_commit(struct backup *b, struct store_commit *c, struct err *err);
  */
 int backup_device(struct backup *b, const struct store_snapshot *parent,
     struct store_commit *commit, struct err *err);
+/* Can it be opened, and is it one?  0, or -1: USAGE, or why it cannot. */
+int backup_device_look(const char *path, struct err *err);
 int backup_finish_tree(struct archive_tree_writer *w, struct store_commit *commit,
     struct err *err); /* ends w; commit gets both roots */
 int backup_stream(struct backup *b, struct store_commit *commit, struct err *err);

@@ -181,7 +181,8 @@ static int verify_bytes(struct store *st, const char *key,
 		if (fmt_header_any(obj, len, &kind, NULL, why) != 0)
 			return -1;
 		if (kind == FMT_REVOCATION)
-			return store_admin_signed(st, key, obj, len, kind, why);
+			return store_revocation_signed(st, key, at, obj, len,
+			    why);
 		return store_slot_signed(st, key, obj, len, FMT_SNAPSHOT,
 		    at->slot, at->session, &ep, why);
 	case FMT_AT_END:

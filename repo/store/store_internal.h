@@ -66,6 +66,13 @@ void store_seen_free(struct store *st);
 int store_snapshot_noted(struct store *st, const char *note_key,
     struct err *err);
 
+/*
+ * Check the signature of a revocation at that key: an administrator's, or that
+ * of the slot whose directory it is in, which may end its own sessions.  0 or -1.
+ */
+int store_revocation_signed(struct store *st, const char *key,
+    const struct fmt_key *at, const void *obj, size_t len, struct err *err);
+
 /* What is at a snapshot's key. */
 enum store_snapshot_state {
 	STORE_SNAP_NONE, STORE_SNAP_REAL, STORE_SNAP_REVOKED,

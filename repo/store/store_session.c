@@ -121,6 +121,40 @@ static int session_volume(struct store_session *s, struct err *err)
 	return 0;
 }
 
+/*
+ * Nothing comes of this session any more, for that reason: say so in its
+ * snapshot's place (R6), or a collector waits until it has been silent for long.
+ * It is the last object of the session.  A store that did not answer is not asked
+ * again.  Where creating is not atomic, a commit that was sent may be on its way.
+ */
+static void session_give_up(struct store_session *s, const struct err *because)
+{
+	struct fmt_revocation rv = { .generation = s->generation };
+	struct err err = *because;
+	struct buf obj = BUF_INIT;
+	char key[FMT_KEY_MAX];
+	int r = -1;
+
+	if (!s->declared || because->class == ERR_CONFLICT ||
+	    (s->sent && s->st->info.weak_store))
+		return;
+	fmt_key_snapshot(key, s->st->info.slot, s->name);
+	rv.epoch = s->epoch->n;
+	rv.time_ns = clock_real_ns();
+	if (because->class != ERR_TRANSIENT) {
+		r = fmt_revocation_encode(&obj, &rv, &err);
+		if (r == 0)
+			r = fmt_sign_append(&obj, s->st->info.repository, key,
+			    s->st->info.slot, s->st->own->half.sign_seed, &err);
+		if (r == 0)
+			r = store_object_put(s->st->be, key, obj.p, obj.len, &err);
+		buf_release(&obj);
+	}
+	if (r < 0)
+		log_msg(LOG_WARN, "%s stays open, so a collection may wait for it "
+		    "('wherry session revoke' ends it): %s", s->object, err.msg);
+}
+
 static struct store_session *session_alloc(struct store *st,
     const struct store_session_options *opt, struct err *err)
 {
@@ -247,6 +281,7 @@ static int session_declare(struct store_session *s, struct err *err)
 	if (r > 0)
 		r = err_set(err, ERR_CONFLICT,
 		    "another session has its random name");
+	s->declared = r == 0;
 	return r == 0 ? 0 : err_wrap(err, "%s", s->object);
 }
 
@@ -302,6 +337,7 @@ static struct store_session *begin(struct store *st,
 		goto fail;
 	return s;
 fail:
+	session_give_up(s, err);
 	session_free(s);
 	return NULL;
 }
@@ -439,6 +475,10 @@ void store_session_abort(struct store_session *s)
 	settle(s, false);
 	if (!s->look && store_segment_flush(s, true, &err) != 0)
 		log_msg(LOG_WARN, "what was sent stays unnamed: %s", err.msg);
+	pthread_mutex_lock(&s->lock);
+	store_session_failed(s, &err);
+	pthread_mutex_unlock(&s->lock);
+	session_give_up(s, &err);
 	session_free(s);
 }
 
@@ -601,8 +641,10 @@ static int put_snapshot(struct store_session *s, const struct store_commit *c,
 
 	fmt_key_snapshot(key, s->st->info.slot, s->name);
 	r = make_snapshot(s, c, key, &obj, err);
-	if (r == 0)
+	if (r == 0) {
+		s->sent = true;
 		r = store_object_put(s->st->be, key, obj.p, obj.len, err);
+	}
 	buf_release(&obj);
 	if (r > 0)
 		return err_set(err, ERR_CONFLICT, "%s: this run was silent for "
@@ -641,6 +683,8 @@ int store_session_commit(struct store_session *s, const struct store_commit *c,
 		r = put_snapshot(s, &as, err);
 	if (r == 0)
 		memcpy(ret_id, strrchr(s->name, '-') + 1, 17);
+	else
+		session_give_up(s, err);
 	session_free(s);
 	return r == 0 && stopped ? 1 : r;
 }

@@ -78,6 +78,8 @@ struct store_session {
 	bool (*cancelled)(void *ctx);
 	void *cancelled_ctx;
 	bool look;                   /* nothing is declared, put or committed */
+	bool declared;               /* its session object was put */
+	bool sent;                   /* so was its commit, with whatever outcome */
 	struct store_epoch *epoch;   /* of all that this session seals */
 	char name[STORE_SESSION_MAX];
 	char object[FMT_KEY_MAX];          /* key of the session object */

@@ -263,6 +263,15 @@ bool store_slot_segment_stands(const struct store_slot *sl,
 	return !sl->ended || (s != NULL && number <= s->segments);
 }
 
+/* Does a snapshot of that session stand, though the slot was removed? */
+static bool slot_has_snapshot(const struct store_slot *sl, const char *session)
+{
+	const struct fmt_stood *s = slot_stood(sl, session);
+
+	return sl->ended && s != NULL &&
+	    !bytes_are_zero(s->snapshot, sizeof(s->snapshot));
+}
+
 /* Whoever held a removed credential can still sign: only what was listed counts. */
 static int snapshot_stands(const struct store_slot *sl, const char *session,
     const void *obj, size_t len, struct err *err)
@@ -301,7 +310,9 @@ int store_slot_signed(struct store *st, const char *key, const void *obj,
 	sl = store_slot_find(st, slot, err);
 	if (sl == NULL)
 		return -1;
-	if (!store_slot_stands(sl, session))
+	/* What says that there is nothing, where nothing stands, is right. */
+	if (kind == FMT_REVOCATION ? slot_has_snapshot(sl, session) :
+	    !store_slot_stands(sl, session))
 		return err_set(err, ERR_CORRUPT,
 		    "its slot was removed, and it is not among what stands");
 	if (!(sl->rights & (STORE_WRITE | STORE_ADMIN)))

@@ -180,6 +180,21 @@ static void snapshot_free_p(struct store_snapshot **sn)
 	store_snapshot_free(*sn);
 }
 
+int store_revocation_signed(struct store *st, const char *key,
+    const struct fmt_key *at, const void *obj, size_t len, struct err *err)
+{
+	uint8_t signer[FMT_SLOT_LEN];
+	struct store_epoch *ep;
+	int r = fmt_signed_signer(obj, len, signer, err);
+
+	if (r < 0)
+		return -1;
+	if (r > 0)
+		return store_admin_signed(st, key, obj, len, FMT_REVOCATION, err);
+	return store_slot_signed(st, key, obj, len, FMT_REVOCATION, at->slot,
+	    at->session, &ep, err);
+}
+
 /* The object is there: is it a snapshot, and whose?  0, 1 revoked, -1. */
 static int snapshot_verify(struct store *st, const char *key,
     const struct fmt_key *at, const void *obj, size_t len,
@@ -194,8 +209,8 @@ static int snapshot_verify(struct store *st, const char *key,
 		kind = ((const uint8_t *)obj)[4];
 	}
 	if (kind == FMT_REVOCATION)
-		return store_admin_signed(st, key, obj, len, FMT_REVOCATION,
-		    err) == 0 ? 1 : -1;
+		return store_revocation_signed(st, key, at, obj, len, err) == 0 ?
+		    1 : -1;
 	return store_slot_signed(st, key, obj, len, FMT_SNAPSHOT, at->slot,
 	    at->session, ret_ep, err);
 }

@@ -63,7 +63,9 @@ struct store_session *store_session_begin(struct store *st,
 
 /*
  * Give up without commit; waits for what is under way.  What was put stays
- * findable where a segment names it: one is written for what arrived.
+ * findable where a segment names it: one is written for what arrived.  The
+ * session is ended by a revocation that its slot signs, so that no collection
+ * waits for it; a failure of that is logged only.
  */
 void store_session_abort(struct store_session *s);
 

@@ -3,6 +3,9 @@
  * it present, commits.  It may stop for ever at any step, as every process
  * here: the search visits the states in which the others went on without it.
  *
+ * With WITH_OWN_END it may also give up at its commit, and say so at the key of
+ * its snapshot (R6).
+ *
  * With WITH_CHECKPOINT session 1 ends in a checkpoint and the same writer goes
  * on with session 3, whose parent that checkpoint is (R11).
  */
@@ -133,6 +136,21 @@ begin:
 	    printf("W%d: put segment %d\n", first, me) };
 
 commit:
+#ifdef WITH_OWN_END
+	if
+	:: atomic { snapshot[me] == FREE -> snapshot[me] = REVOKED;
+	    printf("W%d: ends session %d itself\n", first, me); goto end }
+	:: skip
+	fi;
+#endif
+#ifdef BREAK_R6_OWN_END_WITHOUT_KEY
+	/* Only the session object goes, and a commit that was sent arrives. */
+	if
+	:: atomic { session[me] = 0;
+	    printf("W%d: removes session %d\n", first, me) }
+	:: skip
+	fi;
+#endif
 	atomic { dead = 0; copy = 0; open = 0; listed = 0; parent_lives = 0;
 	    declares = 0;
 	    if

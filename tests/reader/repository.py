@@ -342,8 +342,7 @@ class Repository:
                 data = self.store.get(key)
                 kind, _ = objects.header(key, data)
                 if kind == 10:
-                    self.signed_by_a(key, data)
-                    objects.revocation(key, data)
+                    self.revocation(key, data)
                 elif not self.snapshot_stands(slot, session, data):
                     doubts.append(f"{key}: its slot was removed before")
                 elif not self._forgotten(slot, session):
@@ -352,6 +351,18 @@ class Repository:
                 doubts.append(str(e))
         found.sort(key=lambda s: (s.s1.start, s.key))
         return found, doubts
+
+    def revocation(self, key, data):
+        """Check one: an administrator's, or that of a session's own slot."""
+        _, slot, session = key.split("/")
+        if data[-72:-64] == A:
+            self.signed_by_a(key, data)
+        else:
+            self.signed_by_slot(key, data, slot)
+            s = slot in self.ends and self.stood(slot, session)
+            if s and any(s.snapshot):
+                raise Damage(f"{key}: in place of a snapshot that stands")
+        objects.revocation(key, data)
 
     def _forgotten(self, slot, session):
         key = f"forgotten/{slot}/{session}"

@@ -55,7 +55,7 @@ class Verifier:
             1: self._of_a(objects.config), 2: self._of_a(objects.cert),
             3: self._wrap, 4: self._end, 5: self._grant,
             6: self._pack, 7: self._segment, 8: self._of_a(objects.manifest),
-            9: None, 10: self._of_a(objects.revocation),
+            9: None, 10: self.repo.revocation,
             11: self._of_a(objects.note), 12: self._session,
             13: self._of_a(objects.mark), 14: self._of_a(objects.verdict),
             15: self._dead, 16: self._of_a(objects.bad),
