@@ -89,8 +89,8 @@ static int find_secret(struct cli *cli, struct store_secret *secret,
 	return *ret_text == NULL ? -1 : 0;
 }
 
-static struct store *open_store(struct cli *cli, const char *url, bool write,
-    const struct store_secret *secret, struct err *err)
+struct store *cli_store_open(struct cli *cli, const char *url, bool write,
+    bool half, const struct store_secret *secret, struct err *err)
 {
 	struct engine_budget budget;
 
@@ -98,7 +98,7 @@ static struct store *open_store(struct cli *cli, const char *url, bool write,
 		return NULL;
 
 	struct store_options opt = {
-		.memory = budget.index,
+		.memory = half ? budget.index / 2 : budget.index,
 		.argon_memory = budget.argon,
 		.pack_size = budget.pack_size < STANDARD_PACK ?
 		    budget.pack_size : 0,
@@ -147,8 +147,8 @@ int cli_repo_open(struct cli *cli, unsigned rights, const char *what,
 	if (find_secret(cli, &secret, &text, &err) < 0)
 		/* A missing file of a secret is no missing repository. */
 		return cli_fail(cli, &err, CLI_AT_WORK, "get the secret");
-	ret->store = open_store(cli, url, flags & CLI_OPEN_WRITE,
-	    &secret, &err);
+	ret->store = cli_store_open(cli, url, flags & CLI_OPEN_WRITE,
+	    flags & CLI_OPEN_HALF, &secret, &err);
 	cli_secret_free(text);
 	if (ret->store == NULL)
 		return cli_fail(cli, &err, CLI_AT_OPEN,

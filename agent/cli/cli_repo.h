@@ -19,7 +19,10 @@ struct cli_repo {
  * needs ("back up"); flags: enum cli_open, or-ed.
  * Return CLI_OK, or an exit code after printing why.
  */
-enum cli_open { CLI_OPEN_WRITE = 1, CLI_OPEN_ENGINE = 2 };
+enum cli_open {
+	CLI_OPEN_WRITE = 1, CLI_OPEN_ENGINE = 2,
+	CLI_OPEN_HALF = 4, /* another store is opened, too: it gets the other half */
+};
 int cli_repo_open(struct cli *cli, unsigned rights, const char *what,
     unsigned flags, struct cli_repo *ret);
 void cli_repo_close(struct cli_repo *r);
@@ -37,6 +40,25 @@ const char *cli_repo_url(struct cli *cli);
 /* The stack of backends for the URL.  Return it or NULL with err. */
 struct backend *cli_backend_open(struct cli *cli, const char *url, bool create,
     bool write, struct err *err);
+
+/* Open what is there; half: with half of the memory for an index. */
+struct store *cli_store_open(struct cli *cli, const char *url, bool write,
+    bool half, const struct store_secret *secret, struct err *err);
+
+/* A second repository, beside the one of --repo.  (cli_other.c) */
+struct cli_other {
+	const char *name;         /* "to" or "from", as its options begin */
+	const char *url_option;   /* what names its URL: "--to" */
+	const char *url, *password_file, *key_file, *slot; /* NULL: not given */
+};
+/*
+ * Open it, with half of the memory for an index: by its options, else by
+ * WHERRY_<NAME>_PASSWORD and its like, else it is asked for.  Return CLI_OK,
+ * or an exit code after printing why.
+ */
+int cli_other_open(struct cli *cli, const struct cli_other *o, unsigned rights,
+    const char *what, bool write, struct store **ret);
+void cli_other_close(struct cli *cli, struct store *st); /* NULL is fine */
 
 /* The budget for repositories with such chunks, by --memory and --cpus. */
 int cli_budget(const struct cli *cli, uint32_t max_chunk,
@@ -71,11 +93,19 @@ int cli_filter_fail(struct cli *cli, const char *what);
 
 /* A passphrase or key line in secret memory; free with cli_secret_free. */
 char *cli_secret_from_file(const char *path, struct err *err);
-char *cli_secret_from_command(const char *command, struct err *err);
+/* name: of the variable that holds it. */
+char *cli_secret_from_command(const char *command, const char *name,
+    struct err *err);
 /* Ask at the terminal with echo off; twice when it is a new one. */
 char *cli_secret_from_terminal(const char *prompt, bool twice, struct err *err);
 /* By --password-file, the environment, or the terminal. */
 char *cli_secret_passphrase(const struct cli *cli, bool fresh, struct err *err);
+/*
+ * The same of any repository: file may be NULL; env: what its variables begin
+ * with ("WHERRY_"); prompt: what is asked with, twice for a fresh one.
+ */
+char *cli_secret_passphrase_of(const char *file, const char *env,
+    const char *prompt, bool fresh, struct err *err);
 void cli_secret_free(char *s);
 /*
  * Make a file of mode 0400 for a new key; an existing one is class EXISTS.

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -109,15 +110,18 @@ static int spawn(const char *command, pid_t *ret_pid, struct err *err)
 	return fds[0];
 }
 
-char *cli_secret_from_command(const char *command, struct err *err)
+char *cli_secret_from_command(const char *command, const char *name,
+    struct err *err)
 {
+	char what[80];
 	pid_t pid;
 	int fd = spawn(command, &pid, err), status = 0;
 
 	if (fd < 0)
 		return NULL;
+	snprintf(what, sizeof(what), "what %s prints", name);
 
-	char *s = read_all(fd, "what WHERRY_PASSWORD_COMMAND prints", err);
+	char *s = read_all(fd, what, err);
 
 	close(fd);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -126,13 +130,12 @@ char *cli_secret_from_command(const char *command, struct err *err)
 		return s;
 	crypto_secret_free(s);
 	if (WIFEXITED(status))
-		err_set(err, ERR_USAGE, "the command of "
-		    "WHERRY_PASSWORD_COMMAND ended with %d (run it alone to "
-		    "see why)", WEXITSTATUS(status));
+		err_set(err, ERR_USAGE, "the command of %s ended with %d (run "
+		    "it alone to see why)", name, WEXITSTATUS(status));
 	else
-		err_set(err, ERR_USAGE, "the command of "
-		    "WHERRY_PASSWORD_COMMAND was killed by signal %d (run it "
-		    "alone to see why)", WTERMSIG(status));
+		err_set(err, ERR_USAGE, "the command of %s was killed by "
+		    "signal %d (run it alone to see why)", name,
+		    WTERMSIG(status));
 	return NULL;
 }
 
@@ -213,41 +216,56 @@ char *cli_secret_from_terminal(const char *prompt, bool twice, struct err *err)
 	return NULL;
 }
 
-char *cli_secret_passphrase(const struct cli *cli, bool fresh, struct err *err)
+/* The passphrase that a variable holds. */
+static char *from_variable(const char *text, const char *name, struct err *err)
 {
-	const char *text = getenv("WHERRY_PASSWORD");
-	const char *file = getenv("WHERRY_PASSWORD_FILE");
-	const char *command = getenv("WHERRY_PASSWORD_COMMAND");
-
-	if (cli->password_file != NULL)
-		return cli_secret_from_file(cli->password_file, err);
-	if ((text != NULL) + (file != NULL) + (command != NULL) > 1) {
-		err_set(err, ERR_USAGE, "more than one of WHERRY_PASSWORD, "
-		    "_FILE and _COMMAND is set (unset all but one)");
-		return NULL;
-	}
-	if (file != NULL)
-		return cli_secret_from_file(file, err);
-	if (command != NULL)
-		return cli_secret_from_command(command, err);
-	if (text == NULL)
-		return cli_secret_from_terminal(fresh ?
-		    "passphrase of the new repository: " :
-		    "passphrase: ", fresh, err);
-
 	size_t len = strlen(text);
+	char *s;
 
 	if (len == 0 || len > SECRET_MAX) {
-		err_set(err, ERR_USAGE, "WHERRY_PASSWORD is %s (set it to the "
-		    "passphrase, or unset it)", len ? "too long" : "empty");
+		err_set(err, ERR_USAGE, "%s is %s (set it to the passphrase, or "
+		    "unset it)", name, len ? "too long" : "empty");
 		return NULL;
 	}
-
-	char *s = crypto_secret_new(len + 1, err);
-
+	s = crypto_secret_new(len + 1, err);
 	if (s != NULL)
 		memcpy(s, text, len + 1);
 	return s;
+}
+
+char *cli_secret_passphrase_of(const char *file, const char *env,
+    const char *prompt, bool fresh, struct err *err)
+{
+	static const char *const ends[] = {
+		"PASSWORD", "PASSWORD_FILE", "PASSWORD_COMMAND",
+	};
+	const char *v[3];
+	char names[3][48];
+
+	if (file != NULL)
+		return cli_secret_from_file(file, err);
+	for (int i = 0; i < 3; i++) {
+		snprintf(names[i], sizeof(names[i]), "%s%s", env, ends[i]);
+		v[i] = getenv(names[i]);
+	}
+	if ((v[0] != NULL) + (v[1] != NULL) + (v[2] != NULL) > 1) {
+		err_set(err, ERR_USAGE, "more than one of %s, _FILE and "
+		    "_COMMAND is set (unset all but one)", names[0]);
+		return NULL;
+	}
+	if (v[1] != NULL)
+		return cli_secret_from_file(v[1], err);
+	if (v[2] != NULL)
+		return cli_secret_from_command(v[2], names[2], err);
+	if (v[0] != NULL)
+		return from_variable(v[0], names[0], err);
+	return cli_secret_from_terminal(prompt, fresh, err);
+}
+
+char *cli_secret_passphrase(const struct cli *cli, bool fresh, struct err *err)
+{
+	return cli_secret_passphrase_of(cli->password_file, "WHERRY_", fresh ?
+	    "passphrase of the new repository: " : "passphrase: ", fresh, err);
 }
 
 int cli_secret_make_file(const char *path, struct err *err)

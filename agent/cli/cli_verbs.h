@@ -19,6 +19,7 @@ extern const struct cli_verb cli_cmd_repair;
 extern const struct cli_verb cli_cmd_forget;
 extern const struct cli_verb cli_cmd_session_list;
 extern const struct cli_verb cli_cmd_session_revoke;
+extern const struct cli_verb cli_cmd_copy;
 extern const struct cli_verb cli_cmd_gc;
 extern const struct cli_verb cli_cmd_upkeep;
 extern const struct cli_verb cli_cmd_key_list;

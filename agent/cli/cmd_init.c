@@ -14,6 +14,7 @@ struct opts {
 	uint64_t chunk_size, block_size;
 	const char *label, *domain;
 	unsigned parity;
+	struct cli_other from;
 	bool allow_weak_store;
 };
 
@@ -34,6 +35,18 @@ static const struct cli_option options[] = {
 	    "be damaged and 'wherry repair' puts it back (default: none); it "
 	    "cannot be changed later", CLI_SHARE,
 	    offsetof(struct opts, parity) },
+	{ "family-of", 0, "URL", "Make it of the family of that repository: "
+	    "equal bytes have equal ids in both, so that 'wherry copy' between "
+	    "them sends blobs as they are; its chunk sizes are taken over",
+	    CLI_DIR, offsetof(struct opts, from.url) },
+	{ "from-password-file", 0, "FILE", "Passphrase of a credential with "
+	    "the admin right there; default: WHERRY_FROM_PASSWORD, "
+	    "WHERRY_FROM_PASSWORD_FILE, WHERRY_FROM_PASSWORD_COMMAND, or it is "
+	    "asked for", CLI_FILE, offsetof(struct opts, from.password_file) },
+	{ "from-key-file", 0, "FILE", "The same as a key file", CLI_FILE,
+	    offsetof(struct opts, from.key_file) },
+	{ "from-slot", 0, "SLOT", "The credential to open there", CLI_TEXT,
+	    offsetof(struct opts, from.slot) },
 	{ "allow-weak-store", 0, NULL, "Accept a store that cannot create "
 	    "objects atomically; then only one administrator may work at a "
 	    "time", CLI_FLAG, offsetof(struct opts, allow_weak_store) },
@@ -109,39 +122,43 @@ out:
 	return r;
 }
 
-static void show(struct cli *cli, const char *url, const struct store *st,
-    const struct backend_caps *caps)
+static void show(struct cli *cli, const struct opts *o, const char *url,
+    const struct store *st, const struct backend_caps *caps)
 {
 	const struct store_info *info = store_info(st);
 	unsigned parity = info->parity_data == 0 ? 0 :
 	    100u * info->parity_shards / info->parity_data;
-	char id[33], slot[17], a[CLI_TEXT_MAX], b[CLI_TEXT_MAX];
+	char id[33], slot[17], family[33], a[CLI_TEXT_MAX], b[CLI_TEXT_MAX];
 
 	hex_encode(id, info->repository, sizeof(info->repository));
 	hex_encode(slot, info->slot, sizeof(info->slot));
+	hex_encode(family, info->family, sizeof(info->family));
 	if (cli->json) {
-		json_t *o = json_object();
+		json_t *j = json_object();
 
-		json_object_set_new(o, "message_type", json_string("initialized"));
-		json_object_set_new(o, "repository", cli_json_text(url));
-		json_object_set_new(o, "id", json_string(id));
-		json_object_set_new(o, "slot", json_string(slot));
-		json_object_set_new(o, "label", cli_json_text(info->label));
-		json_object_set_new(o, "domain", cli_json_text(info->domain));
-		json_object_set_new(o, "chunk_size_bytes",
+		json_object_set_new(j, "message_type", json_string("initialized"));
+		json_object_set_new(j, "repository", cli_json_text(url));
+		json_object_set_new(j, "id", json_string(id));
+		json_object_set_new(j, "family", json_string(family));
+		json_object_set_new(j, "slot", json_string(slot));
+		json_object_set_new(j, "label", cli_json_text(info->label));
+		json_object_set_new(j, "domain", cli_json_text(info->domain));
+		json_object_set_new(j, "chunk_size_bytes",
 		    json_integer(info->stream.avg));
-		json_object_set_new(o, "block_size_bytes",
+		json_object_set_new(j, "block_size_bytes",
 		    json_integer(info->block.avg));
-		json_object_set_new(o, "parity_percent",
+		json_object_set_new(j, "parity_percent",
 		    json_integer(parity));
-		json_object_set_new(o, "atomic_create",
+		json_object_set_new(j, "atomic_create",
 		    json_boolean(caps->atomic_create));
-		cli_json_print(o);
+		cli_json_print(j);
 		return;
 	}
 	if (cli->quiet)
 		return;
 	printf("repository  %s\n", id);
+	if (o->from.url != NULL)
+		printf("family      %s, as %s\n", family, o->from.url);
 	printf("slot        %s (all rights)\n", slot);
 	printf("chunks      %s of files, %s of block volumes on average\n",
 	    cli_size_text(a, sizeof(a), info->stream.avg),
@@ -154,6 +171,26 @@ static void show(struct cli *cli, const char *url, const struct store *st,
 	    "be read, by anyone.\n");
 }
 
+/* Open the other repository of the family, and take its chunk sizes over. */
+static int family(struct cli *cli, const struct opts *o,
+    struct store_init_options *init)
+{
+	struct cli_other from = o->from;
+	const struct store_info *info;
+	int code;
+
+	from.name = "from";
+	from.url_option = "--family-of";
+	code = cli_other_open(cli, &from, STORE_ADMIN,
+	    "to make a repository of its family", false, &init->family_of);
+	if (code != CLI_OK)
+		return code;
+	info = store_info(init->family_of);
+	init->stream = info->stream;
+	init->block = info->block;
+	return CLI_OK;
+}
+
 static int run(struct cli *cli, void *opts)
 {
 	const struct opts *o = opts;
@@ -162,20 +199,34 @@ static int run(struct cli *cli, void *opts)
 	struct err err = ERR_INIT;
 	struct store *st = NULL;
 	const char *url = cli_repo_url(cli);
+	int code = CLI_OK;
 
 	if (url == NULL)
 		return CLI_USAGE;
+	if (o->from.url != NULL && (o->chunk_size || o->block_size))
+		return cli_usage(cli, "--family-of takes the chunk sizes over "
+		    "(leave --chunk-size and --block-size out)");
+	if (o->from.url == NULL && (o->from.password_file || o->from.key_file ||
+	    o->from.slot))
+		return cli_usage(cli, "a secret of another repository is given, "
+		    "but none is named (give --family-of)");
 	if (chunking(CHUNKER_STREAM, o->chunk_size ? o->chunk_size : 1 << 20,
 	    "chunk-size", &init.stream, &err) < 0 ||
 	    chunking(CHUNKER_BLOCK, o->block_size ? o->block_size : 64 << 10,
 	    "block-size", &init.block, &err) < 0)
 		return cli_usage(cli, "%s", err.msg);
+	if (o->from.url != NULL)
+		code = family(cli, o, &init);
+	if (code != CLI_OK)
+		return code;
 	if (make(cli, o, url, &init, &caps, &st, &err) < 0)
-		return cli_fail(cli, &err, CLI_AT_INIT,
+		code = cli_fail(cli, &err, CLI_AT_INIT,
 		    "make the repository %s", url);
-	show(cli, url, st, &caps);
+	else
+		show(cli, o, url, st, &caps);
+	cli_other_close(cli, init.family_of);
 	store_close(st);
-	return CLI_OK;
+	return code;
 }
 
 const struct cli_verb cli_cmd_init = {
@@ -184,6 +235,10 @@ const struct cli_verb cli_cmd_init = {
 	.text = "Makes a repository with one credential that has all rights, "
 	    "opened by a passphrase. Prints the repository's id, the slot of "
 	    "the credential, and what the store can do.\n\n"
+	    "With --family-of it has keys and credentials of its own, but ids "
+	    "as the other one has, so that 'wherry copy' can take blobs over "
+	    "as they are. Whoever administrates it can then make ids of the "
+	    "other one, too; what is stored there they cannot read.\n\n"
 	    "With --parity every pack gets Reed-Solomon parity, an object beside "
 	    "it: 10% costs that much space and about 0.4 seconds of one CPU for "
 	    "each GiB that is stored. Damaged sectors, a pack that was cut off "
@@ -191,11 +246,12 @@ const struct cli_verb cli_cmd_init = {
 	    "long as no more of a pack is damaged. Stores that keep parity of "
 	    "their own do not need it.",
 	.json = "  {\"message_type\":\"initialized\",\"repository\",\"id\","
-	    "\"slot\",\"label\",\"domain\",\n   \"chunk_size_bytes\","
+	    "\"family\",\"slot\",\"label\",\"domain\",\n   \"chunk_size_bytes\","
 	    "\"block_size_bytes\",\"parity_percent\",\"atomic_create\"}",
 	.examples = "wherry init --repo /mnt/backup/repo\n"
 	    "WHERRY_PASSWORD_FILE=/etc/wherry/pass wherry init -r /mnt/repo "
 	    "--label root\n"
+	    "wherry init -r /mnt/offsite/repo --family-of /mnt/backup/repo\n"
 	    "wherry init --repo /mnt/usb/repo --parity 10%",
 	.groups = CLI_G_JSON | CLI_G_REPO | CLI_G_NEW | CLI_G_UPLOAD |
 	    CLI_G_TALK | CLI_G_HELP,

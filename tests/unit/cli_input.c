@@ -174,16 +174,20 @@ static void a_secret_ends_before_its_line_end(void **state)
 static void a_command_gives_a_secret_only_if_it_ends_well(void **state)
 {
 	struct err err = ERR_INIT;
-	char *s = cli_secret_from_command("echo abc", &err);
+	char *s = cli_secret_from_command("echo abc", "WHERRY_PASSWORD_COMMAND",
+	    &err);
 
 	(void)state;
 	assert_non_null(s);
 	assert_string_equal(s, "abc");
 	cli_secret_free(s);
-	assert_null(cli_secret_from_command("echo abc; exit 3", &err));
+	assert_null(cli_secret_from_command("echo abc; exit 3", "WHERRY_PASSWORD_COMMAND",
+	    &err));
 	assert_non_null(strstr(err.msg, "ended with 3"));
-	assert_null(cli_secret_from_command("true", &err));
-	assert_null(cli_secret_from_command("kill -9 $$", &err));
+	assert_null(cli_secret_from_command("true", "WHERRY_PASSWORD_COMMAND",
+	    &err));
+	assert_null(cli_secret_from_command("kill -9 $$", "WHERRY_PASSWORD_COMMAND",
+	    &err));
 	assert_non_null(strstr(err.msg, "signal 9"));
 }
 
