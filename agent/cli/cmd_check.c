@@ -1,13 +1,10 @@
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "agent/cli/cli.h"
 #include "agent/cli/cli_care.h"
 #include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "agent/engine/query.h"
-#include "repo/base/bytes.h"
 
 struct opts { unsigned read_percent; };
 
@@ -17,66 +14,6 @@ static const struct cli_option options[] = {
 	    offsetof(struct opts, read_percent) },
 	{ NULL, 0, NULL, NULL, 0, 0 },
 };
-
-/* A damaged object; called from any thread. */
-static void object(void *ctx, const char *key, const uint8_t *id,
-    const char *what)
-{
-	struct cli *cli = ctx;
-	char hex[2 * STORE_ID_LEN + 1] = "";
-
-	if (id != NULL)
-		hex_encode(hex, id, STORE_ID_LEN);
-	cli_warn("damage in %s%s%s: %s", key, id ? ", blob " : "", hex, what);
-	if (!cli->json)
-		return;
-
-	json_t *o = json_object();
-
-	json_object_set_new(o, "message_type", json_string("damaged_object"));
-	json_object_set_new(o, "key", cli_json_text(key));
-	if (id != NULL)
-		json_object_set_new(o, "blob", json_string(hex));
-	json_object_set_new(o, "message", cli_json_text(what));
-	cli_json_print(o);
-}
-
-static void path(void *ctx, const char *snapshot, const char *name,
-    const char *what)
-{
-	struct cli *cli = ctx;
-
-	if (!cli->json) {
-		char *text = cli_escaped(name);
-
-		cli_warn("snapshot %s: %s: %s", snapshot, text, what);
-		free(text);
-		return;
-	}
-
-	json_t *o = json_object();
-
-	json_object_set_new(o, "message_type", json_string("damaged_path"));
-	json_object_set_new(o, "snapshot_id", cli_json_text(snapshot));
-	cli_json_set_bytes(o, "path", name, strlen(name));
-	json_object_set_new(o, "message", cli_json_text(what));
-	cli_json_print(o);
-}
-
-static void ranges(void *ctx, const char *key, const char *what, bool healable)
-{
-	struct cli *cli = ctx;
-
-	if (!cli->json) {
-		cli_warn("%s: %s: %s", key, what, healable ? "'wherry repair' can "
-		    "put them back by parity" : "more than parity can put back; "
-		    "'wherry repair' saves what can be had");
-		return;
-	}
-	cli_json_print(json_pack("{s:s, s:o, s:o, s:b}", "message_type",
-	    "damaged_ranges", "key", cli_json_text(key), "message",
-	    cli_json_text(what), "healable", healable));
-}
 
 static bool damaged(const struct engine_check_result *r)
 {
@@ -116,50 +53,71 @@ static void print_object(const struct engine_check_result *r)
 /* What a repair has listed, and whether that still harms anything. */
 static void print_known(const struct engine_check_result *r)
 {
-	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX];
-
-	cli_count_text(a, sizeof(a), r->store.known);
+	if (r->store.known == 0)
+		return;
+	printf("known      %s that a repair has listed: ", CLI_COUNTED(
+	    r->store.known, "damage", "damages"));
 	if (r->listed > 0)
-		printf("known      %s damages that a repair has listed: snapshots "
-		    "need %s of the blobs, at the paths named above\n", a,
-		    cli_count_text(b, sizeof(b), r->listed));
-	else if (r->store.known > 0)
-		printf("known      %s damages that a repair has listed: nothing%s "
-		    "relies on them\n", a,
-		    r->complete ? "" : " that could be followed");
+		printf("snapshots need %s of them, at the paths named above\n",
+		    CLI_COUNTED(r->listed, "blob", "blobs"));
+	else
+		printf("nothing%s relies on %s\n", r->complete ? "" :
+		    " that could be followed", r->store.known == 1 ? "it" :
+		    "them");
 }
 
-static void print_screen(const struct engine_check_result *r)
+static void print_damage(const struct engine_check_result *r, uint64_t paths)
 {
-	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX], c[CLI_TEXT_MAX];
+	const char *sep = "";
 
-	printf("looked at  %s packs, %s blobs, %s snapshots\n",
-	    cli_count_text(a, sizeof(a), r->store.packs),
-	    cli_count_text(b, sizeof(b), r->store.blobs),
-	    cli_count_text(c, sizeof(c), r->snapshots));
+	printf("damage     ");
+	if (r->store.damaged > 0)
+		printf("%s", CLI_COUNTED(r->store.damaged,
+		    "object or blob is damaged", "objects or blobs are damaged"));
+	sep = r->store.damaged > 0 ? ", " : "";
+	if (r->missing > 0)
+		printf("%s%s", sep, CLI_COUNTED(r->missing,
+		    "blob is missing", "blobs are missing"));
+	sep = r->store.damaged + r->missing > 0 ? "; " : "";
+	if (r->snapshots_damaged > 0)
+		printf("%s%s touched, at %s named above", sep, CLI_COUNTED(
+		    r->snapshots_damaged, "snapshot is", "snapshots are"),
+		    CLI_COUNTED(paths, "path", "paths"));
+	else
+		printf("%sno snapshot %s", sep, r->complete ? "needs it" :
+		    "could be looked at");
+	printf("\nnext       %s\n", r->store.damaged + r->missing > 0 ?
+	    "'wherry repair --dry-run' tells what can be mended, 'wherry "
+	    "repair' mends it" : "back up the same sources, which heals what "
+	    "they still have; then 'wherry repair'");
+}
+
+static void print_screen(const struct engine_check_result *r, uint64_t paths)
+{
+	char a[CLI_TEXT_MAX];
+
+	printf("looked at  %s, %s, %s\n",
+	    CLI_COUNTED(r->store.packs, "pack", "packs"),
+	    CLI_COUNTED(r->store.blobs, "blob", "blobs"),
+	    CLI_COUNTED(r->snapshots, "snapshot", "snapshots"));
 	if (r->store.packs_read > 0)
-		printf("read       %s packs, %s\n",
-		    cli_count_text(a, sizeof(a), r->store.packs_read),
-		    cli_size_text(b, sizeof(b), (double)r->store.bytes_read));
+		printf("read       %s, %s\n",
+		    CLI_COUNTED(r->store.packs_read, "pack", "packs"),
+		    cli_size_text(a, sizeof(a), (double)r->store.bytes_read));
 	if (r->store.unindexed > 0)
-		printf("unindexed  %s packs: they take space, nothing needs "
-		    "them\n", cli_count_text(a, sizeof(a),
-		    r->store.unindexed));
+		printf("unindexed  %s: %s\n", CLI_COUNTED(r->store.unindexed,
+		    "pack", "packs"), r->missing > 0 ? "what is missing may be "
+		    "there, and repair finds it" : r->complete ? "they take "
+		    "space, nothing needs them" : "they take space");
 	if (r->store.unprotected > 0)
-		printf("parity     %s packs have none: 'wherry repair' makes it\n",
-		    cli_count_text(a, sizeof(a), r->store.unprotected));
+		printf("parity     %s none: 'wherry repair' makes it\n",
+		    CLI_COUNTED(r->store.unprotected, "pack has", "packs have"));
 	print_known(r);
 	if (!r->complete)
 		printf("note       this credential may not read: what snapshots "
 		    "hold was not followed\n");
 	if (damaged(r))
-		printf("damage     %s objects or blobs, %s blobs missing, %s "
-		    "snapshots and %s paths are touched, named above\n",
-		    cli_count_text(a, sizeof(a), r->store.damaged),
-		    cli_count_text(b, sizeof(b), r->missing),
-		    cli_count_text(c, sizeof(c), r->snapshots_damaged),
-		    cli_count_text((char[CLI_TEXT_MAX]){ 0 }, CLI_TEXT_MAX,
-		    r->paths_damaged));
+		print_damage(r, paths);
 	else
 		printf("no damage\n");
 }
@@ -171,23 +129,26 @@ int cli_check_run(struct cli *cli, struct cli_repo *repo,
 	struct engine_check_options check = {
 		.read_percent = read_percent,
 		.record = true,
-		.object = object,
-		.path = path,
-		.ranges = ranges,
-		.ctx = cli,
+		.object = cli_told_object,
+		.path = cli_told_path,
+		.ranges = cli_told_ranges,
+		.ctx = cli_told_new(cli, false),
 	};
 	struct err err = ERR_INIT;
+	uint64_t paths;
 	int r;
 
 	cli_progress_start(cli, repo->engine, CLI_CHECKING);
 	r = engine_check(repo->engine, repo->store, &check, &result, &err);
 	cli_progress_stop();
+	paths = cli_told_paths(check.ctx);
+	cli_told_free(check.ctx);
 	if (r < 0)
 		return cli_fail(cli, &err, CLI_AT_WORK, "check");
 	if (cli->json)
 		print_object(&result);
 	else if (!cli->quiet)
-		print_screen(&result);
+		print_screen(&result, paths);
 	return damaged(&result) ? CLI_DAMAGE : CLI_OK;
 }
 

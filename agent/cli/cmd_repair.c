@@ -1,13 +1,11 @@
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/cli_care.h"
 #include "agent/cli/cli_repo.h"
 #include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "agent/engine/repair.h"
-#include "repo/base/bytes.h"
 
 struct opts { bool dry_run, read_data, sole; };
 
@@ -23,60 +21,35 @@ static const struct cli_option options[] = {
 	{ NULL, 0, NULL, NULL, 0, 0 },
 };
 
+/* What is told on the way. */
+struct telling { struct cli *cli; struct cli_told *told; };
+
 static void object(void *ctx, const char *key, const uint8_t *id,
     const char *what)
 {
-	struct cli *cli = ctx;
-	char hex[2 * STORE_ID_LEN + 1] = "";
+	struct telling *t = ctx;
 
-	if (id != NULL)
-		hex_encode(hex, id, STORE_ID_LEN);
-	cli_warn("damage in %s%s%s: %s", key, id ? ", blob " : "", hex, what);
-	if (!cli->json)
-		return;
-
-	json_t *o = json_object();
-
-	json_object_set_new(o, "message_type", json_string("damaged_object"));
-	json_object_set_new(o, "key", cli_json_text(key));
-	if (id != NULL)
-		json_object_set_new(o, "blob", json_string(hex));
-	json_object_set_new(o, "message", cli_json_text(what));
-	cli_json_print(o);
-}
-
-static void mended(void *ctx, const char *key, const char *what)
-{
-	struct cli *cli = ctx;
-
-	if (!cli->json) {
-		cli_warn("%s: %s", key, what);
-		return;
-	}
-	cli_json_print(json_pack("{s:s, s:o, s:o}", "message_type", "mended",
-	    "key", cli_json_text(key), "message", cli_json_text(what)));
+	cli_told_object(t->told, key, id, what);
 }
 
 static void path(void *ctx, const char *snapshot, const char *name,
     const char *what)
 {
-	struct cli *cli = ctx;
+	struct telling *t = ctx;
 
-	if (!cli->json) {
-		char *text = cli_escaped(name);
+	cli_told_path(t->told, snapshot, name, what);
+}
 
-		cli_warn("snapshot %s has lost %s: %s", snapshot, text, what);
-		free(text);
+static void mended(void *ctx, const char *key, const char *what)
+{
+	struct telling *t = ctx;
+
+	if (!t->cli->json) {
+		cli_warn("%s: %s", key, what);
 		return;
 	}
-
-	json_t *o = json_object();
-
-	json_object_set_new(o, "message_type", json_string("lost_path"));
-	json_object_set_new(o, "snapshot_id", cli_json_text(snapshot));
-	cli_json_set_bytes(o, "path", name, strlen(name));
-	json_object_set_new(o, "message", cli_json_text(what));
-	cli_json_print(o);
+	cli_json_print(json_pack("{s:s, s:o, s:o}", "message_type", "mended",
+	    "key", cli_json_text(key), "message", cli_json_text(what)));
 }
 
 /* Is something lost, now that all was mended that could be? */
@@ -120,60 +93,77 @@ static void print_object(const struct engine_repair_result *r, bool dry_run)
 
 static void print_mended(const struct store_repair_result *s, bool dry_run)
 {
-	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX], c[CLI_TEXT_MAX];
+	char a[CLI_TEXT_MAX];
 
-	if (s->indexed + s->rescued + s->removed + s->rewritten > 0)
-		printf("%s %s packs named in the index again, %s blobs "
-		    "taken out of damaged packs, %s unreadable objects "
-		    "replaced\n", dry_run ? "would mend" : "mended    ",
-		    cli_count_text(a, sizeof(a), s->indexed),
-		    cli_count_text(b, sizeof(b), s->rescued),
-		    cli_count_text(c, sizeof(c), s->removed));
+	if (s->indexed > 0)
+		printf("%s %s: the index %s again\n",
+		    dry_run ? "would mend" : "mended    ",
+		    CLI_COUNTED(s->indexed, "pack", "packs"), s->indexed == 1 ?
+		    "names it" : "names them");
+	if (s->rescued > 0)
+		printf("%s %s taken out of damaged packs\n",
+		    dry_run ? "would mend" : "mended    ",
+		    CLI_COUNTED(s->rescued, "blob", "blobs"));
+	if (s->removed > 0)
+		printf("%s %s replaced\n",
+		    dry_run ? "would mend" : "mended    ",
+		    CLI_COUNTED(s->removed, "unreadable object",
+		    "unreadable objects"));
 	if (s->healed_blobs + s->parity > 0)
-		printf("parity     %s blobs %s back by it, that of %s packs %s "
-		    "anew\n", cli_count_text(a, sizeof(a), s->healed_blobs),
+		printf("parity     %s %s back by it, that of %s %s anew\n",
+		    CLI_COUNTED(s->healed_blobs, "blob", "blobs"),
 		    dry_run ? "can be put" : "put",
-		    cli_count_text(b, sizeof(b), s->parity),
+		    CLI_COUNTED(s->parity, "pack", "packs"),
 		    dry_run ? "would be made" : "made");
 	if (s->healed > 0)
-		printf("healed     %s that were listed as damaged are whole "
-		    "again, or gone\n", cli_count_text(a, sizeof(a),
-		    s->healed));
+		printf("healed     %s listed as damaged before: whole again, or "
+		    "gone\n", CLI_COUNTED(s->healed, "was", "were"));
 	if (s->listed > 0)
-		printf("listed     %s damaged packs and blobs, %s of them new: "
-		    "they count as absent\n",
-		    cli_count_text(a, sizeof(a), s->listed),
-		    cli_count_text(b, sizeof(b), s->bad));
+		printf("%s %s, %s of them new: what the list names counts as "
+		    "absent,\n           so that a backup stores it anew\n",
+		    dry_run ? "would list" : "listed    ", CLI_COUNTED(
+		    s->listed, "damaged copy or lost blob",
+		    "damaged copies and lost blobs"),
+		    cli_count_text(a, sizeof(a), s->bad));
 }
 
-static void print_screen(const struct engine_repair_result *r, bool dry_run)
+static void print_lost(const struct engine_repair_result *r, uint64_t paths,
+    bool dry_run)
+{
+	printf("lost       %s needed by %s, at %s named above\n",
+	    CLI_COUNTED(r->store.lost, "blob", "blobs"),
+	    CLI_COUNTED(r->snapshots_damaged, "snapshot", "snapshots"),
+	    CLI_COUNTED(paths, "path", "paths"));
+	if (dry_run && r->store.indexed + r->store.rescued > 0)
+		printf("           by the index as it is: what would be mended is "
+		    "not counted as there\n");
+	printf("next       back up the same sources: what they still have "
+	    "is stored again, and heals\n           the older snapshots, "
+	    "too. Then 'wherry repair' says what stays lost.\n           "
+	    "While a snapshot is damaged gc deletes nothing; 'wherry "
+	    "forget --id' gives it up.\n");
+}
+
+static void print_screen(const struct engine_repair_result *r, uint64_t paths,
+    bool dry_run)
 {
 	const struct store_repair_result *s = &r->store;
-	char a[CLI_TEXT_MAX], b[CLI_TEXT_MAX], c[CLI_TEXT_MAX];
+	char a[CLI_TEXT_MAX];
 
-	printf("looked at  %s packs, %s of them read, and %s snapshots: %s "
-	    "damages\n", cli_count_text(a, sizeof(a), s->check.packs),
-	    cli_count_text(b, sizeof(b), s->check.packs_read),
-	    cli_count_text(c, sizeof(c), r->snapshots),
-	    cli_count_text((char[CLI_TEXT_MAX]){ 0 }, CLI_TEXT_MAX,
-	        s->check.damaged));
+	printf("looked at  %s, %s of them read, and %s: %s\n",
+	    CLI_COUNTED(s->check.packs, "pack", "packs"),
+	    cli_count_text(a, sizeof(a), s->check.packs_read),
+	    CLI_COUNTED(r->snapshots, "snapshot", "snapshots"),
+	    CLI_COUNTED(s->check.damaged, "damage", "damages"));
 	print_mended(s, dry_run);
 	if (s->more)
 		printf("note       there is more damage than a list holds: back "
 		    "up, then run repair again\n");
 	if (r->snapshots_damaged > 0)
-		printf("lost       %s blobs that %s snapshots need; the paths "
-		    "are named above\n"
-		    "next       back up the same sources: what they still have "
-		    "is stored again, and heals\n           the older snapshots, "
-		    "too. Then 'wherry repair' says what stays lost.\n           "
-		    "While a snapshot is damaged gc deletes nothing; 'wherry "
-		    "forget --id' gives it up.\n",
-		    cli_count_text(a, sizeof(a), s->lost),
-		    cli_count_text(b, sizeof(b), r->snapshots_damaged));
+		print_lost(r, paths, dry_run);
 	else if (r->unreadable > 0)
-		printf("lost       %s snapshots, named above\n",
-		    cli_count_text(a, sizeof(a), r->unreadable));
+		printf("lost       %s, named above\n",
+		    CLI_COUNTED(r->unreadable, "snapshot", "snapshots"));
 	else if (s->check.damaged > 0)
 		printf("nothing is lost%s\n", dry_run ? "" :
 		    "; every snapshot is whole");
@@ -185,10 +175,11 @@ static int run(struct cli *cli, void *opts)
 {
 	const struct opts *o = opts;
 	struct engine_repair_result result = { 0 };
+	struct telling t = { .cli = cli };
 	struct engine_repair_options repair = {
 		.dry_run = o->dry_run, .read_data = o->read_data,
 		.sole_administrator = o->sole,
-		.object = object, .mended = mended, .path = path, .ctx = cli,
+		.object = object, .mended = mended, .path = path, .ctx = &t,
 	};
 	struct err err = ERR_INIT;
 	struct cli_repo repo;
@@ -197,18 +188,23 @@ static int run(struct cli *cli, void *opts)
 
 	if (code != CLI_OK)
 		return code;
+	t.told = cli_told_new(cli, true);
 	cli_progress_start(cli, repo.engine, CLI_CHECKING);
 
 	int r = engine_repair(repo.engine, repo.store, &repair, &result, &err);
 
 	cli_progress_stop();
+
+	uint64_t paths = cli_told_paths(t.told);
+
+	cli_told_free(t.told);
 	if (r < 0) {
 		code = cli_fail(cli, &err, CLI_AT_WORK, "repair");
 	} else {
 		if (cli->json)
 			print_object(&result, o->dry_run);
 		else if (!cli->quiet)
-			print_screen(&result, o->dry_run);
+			print_screen(&result, paths, o->dry_run);
 		if (lost(&result) ||
 		    (o->dry_run && result.store.check.damaged > 0))
 			code = CLI_DAMAGE;

@@ -493,11 +493,15 @@ static int get_copies(struct store *st, struct store_worker *w,
 		r = store_get_copy(st, w, kind, id, &loc, ret_data, err);
 		if (r == 0) {
 			w->hint = lk.seg->number;
+			if (first->class != ERR_NONE)
+				log_msg(LOG_WARN, "a copy cannot be used, and "
+				    "another was taken: %s", first->msg);
 			break;
 		}
 		if (!copy_failed(err))
 			break;
-		log_msg(LOG_WARN, "a copy cannot be used: %s", err->msg);
+		/* Without another the failure itself is told. */
+		log_msg(LOG_INFO, "a copy cannot be used: %s", err->msg);
 		if (err->class == ERR_NOTFOUND) {
 			int64_t age = store_packtab_missed(st->packs, loc.pack);
 

@@ -170,13 +170,13 @@ assert paths == {"f1", "f2", "f3"} and end["damaged_paths"] == 3, paths
 E
 	at 13 check $how
 	! grep -q "nothing relies" out || fail "check $how: nothing relies on it?"
-	says "snapshots need 1 of the blobs"
+	says "snapshots need 1 blob of them"
 done
 at 0 backup few --volume v --quiet
 at 0 check --json
 says '"known_damages":1,"needed_damages":0'
 at 0 check --read-data
-says "nothing relies on them"
+says "nothing relies on it"
 at 0 restore latest@v --target back3 --quiet
 
 # --- oldest first -------------------------------------------------------------------------
