@@ -63,7 +63,9 @@ static void parity_bad(struct check *c, struct check_pack *p, const char *what)
 	if (strncmp(what, key, n) == 0 && strncmp(what + n, ": ", 2) == 0)
 		what += n + 2;
 	p->flags |= CHECK_PARITY_BAD;
-	store_check_tell(c, key, NULL, what);
+	/* Of a pack that is listed it has given what it could. */
+	if (!store_bad_touches(c->bad, p->name))
+		store_check_tell(c, key, NULL, what);
 }
 
 /* Open it: 0, 1 when it is not there or was told to be damaged, -1. */

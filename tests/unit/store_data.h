@@ -106,12 +106,18 @@ static inline struct backend *keep_new(struct backend *inner)
 		fail_msg("%s: %s", #call, err.msg); \
 } while (0)
 
+/* Percent; a test may define another before it includes this. */
+#ifndef REPOSITORY_PARITY
+#define REPOSITORY_PARITY 0
+#endif
+
 static inline void init_options(struct store_init_options *opt)
 {
 	*opt = (struct store_init_options){
 		.stream = { 1 << 20, 1 << 19, 4 << 20, 4096 },
 		.block = { 1 << 16, 1 << 15, 1 << 18, 65536 },
 		.pack_size = 1 << 20,
+		.parity = REPOSITORY_PARITY,
 		.memory = 256 << 10, /* Argon2id takes half of it */
 	};
 }
