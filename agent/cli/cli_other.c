@@ -57,7 +57,7 @@ static void other_advice(const struct cli_other *o, struct err *err)
 }
 
 int cli_other_open(struct cli *cli, const struct cli_other *o, unsigned rights,
-    const char *what, bool write, struct store **ret)
+    const char *what, unsigned flags, struct store **ret)
 {
 	struct store_secret secret;
 	struct err err = ERR_INIT;
@@ -67,7 +67,8 @@ int cli_other_open(struct cli *cli, const struct cli_other *o, unsigned rights,
 	if (other_secret(o, &secret, &text, &err) < 0)
 		return cli_fail(cli, &err, CLI_AT_WORK, "get the secret of %s",
 		    o->url);
-	*ret = cli_store_open(cli, o->url, write, true, &secret, &err);
+	*ret = cli_store_open(cli, o->url, flags | CLI_OPEN_HALF, &secret,
+	    &err);
 	cli_secret_free(text);
 	if (*ret == NULL) {
 		other_advice(o, &err);

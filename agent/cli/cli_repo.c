@@ -89,16 +89,18 @@ static int find_secret(struct cli *cli, struct store_secret *secret,
 	return *ret_text == NULL ? -1 : 0;
 }
 
-struct store *cli_store_open(struct cli *cli, const char *url, bool write,
-    bool half, const struct store_secret *secret, struct err *err)
+struct store *cli_store_open(struct cli *cli, const char *url, unsigned flags,
+    const struct store_secret *secret, struct err *err)
 {
+	bool write = flags & CLI_OPEN_WRITE;
 	struct engine_budget budget;
 
 	if (cli_budget(cli, DEFAULT_MAX_CHUNK, &budget, err) < 0)
 		return NULL;
 
 	struct store_options opt = {
-		.memory = half ? budget.index / 2 : budget.index,
+		.memory = flags & CLI_OPEN_HALF ? budget.index / 2 :
+		    budget.index,
 		.argon_memory = budget.argon,
 		.pack_size = budget.pack_size < STANDARD_PACK ?
 		    budget.pack_size : 0,
@@ -147,8 +149,7 @@ int cli_repo_open(struct cli *cli, unsigned rights, const char *what,
 	if (find_secret(cli, &secret, &text, &err) < 0)
 		/* A missing file of a secret is no missing repository. */
 		return cli_fail(cli, &err, CLI_AT_WORK, "get the secret");
-	ret->store = cli_store_open(cli, url, flags & CLI_OPEN_WRITE,
-	    flags & CLI_OPEN_HALF, &secret, &err);
+	ret->store = cli_store_open(cli, url, flags, &secret, &err);
 	cli_secret_free(text);
 	if (ret->store == NULL)
 		return cli_fail(cli, &err, CLI_AT_OPEN,

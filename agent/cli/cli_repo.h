@@ -21,7 +21,7 @@ struct cli_repo {
  */
 enum cli_open {
 	CLI_OPEN_WRITE = 1, CLI_OPEN_ENGINE = 2,
-	CLI_OPEN_HALF = 4, /* another store is opened, too: it gets the other half */
+	CLI_OPEN_HALF = 8, /* another store is opened, too: it gets the other half */
 };
 int cli_repo_open(struct cli *cli, unsigned rights, const char *what,
     unsigned flags, struct cli_repo *ret);
@@ -41,9 +41,9 @@ const char *cli_repo_url(struct cli *cli);
 struct backend *cli_backend_open(struct cli *cli, const char *url, bool create,
     bool write, struct err *err);
 
-/* Open what is there; half: with half of the memory for an index. */
-struct store *cli_store_open(struct cli *cli, const char *url, bool write,
-    bool half, const struct store_secret *secret, struct err *err);
+/* Open what is there by that secret; flags as of cli_repo_open. */
+struct store *cli_store_open(struct cli *cli, const char *url, unsigned flags,
+    const struct store_secret *secret, struct err *err);
 
 /* A second repository, beside the one of --repo.  (cli_other.c) */
 struct cli_other {
@@ -57,7 +57,7 @@ struct cli_other {
  * or an exit code after printing why.
  */
 int cli_other_open(struct cli *cli, const struct cli_other *o, unsigned rights,
-    const char *what, bool write, struct store **ret);
+    const char *what, unsigned flags, struct store **ret);
 void cli_other_close(struct cli *cli, struct store *st); /* NULL is fine */
 
 /* The budget for repositories with such chunks, by --memory and --cpus. */

@@ -182,7 +182,7 @@ static int family(struct cli *cli, const struct opts *o,
 	from.name = "from";
 	from.url_option = "--family-of";
 	code = cli_other_open(cli, &from, STORE_ADMIN,
-	    "to make a repository of its family", false, &init->family_of);
+	    "to make a repository of its family", 0, &init->family_of);
 	if (code != CLI_OK)
 		return code;
 	info = store_info(init->family_of);
