@@ -83,7 +83,10 @@ struct net_job {
 	TAILQ_ENTRY(net_job) link, up_link, down_link;
 };
 
-TAILQ_HEAD(net_jobs, net_job);
+/* A list of them, by the macros TAILQ_*. */
+struct net_jobs {
+	struct net_job *tqh_first, **tqh_last;
+};
 
 struct net {
 	CURLM *multi;
