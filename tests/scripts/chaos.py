@@ -4,8 +4,9 @@ killed, stopped or left alone at any time, some with clocks that are wrong.
 What was reported as saved and was not given up stays whole; and when all is
 quiet, what nobody needs is given back.
 
-ROUNDS (150), SEED (1), WRITERS (3) and COLLECTORS (2) may be given. A round is
-one set of runs side by side. `make soak` takes 10,000.
+ROUNDS (150), SEED (1), WRITERS (3) and COLLECTORS (2) may be given, and STORE
+(minio, versitygw, azurite) for a repository there. A round is one set of runs
+side by side. `make soak` takes 10,000.
 """
 # timeout: 900
 
@@ -26,8 +27,12 @@ WRITERS = int(os.environ.get("WRITERS", "3"))
 COLLECTORS = int(os.environ.get("COLLECTORS", "2"))
 HERE = os.getcwd()
 KEY = os.path.join(HERE, "key")
-REPO = os.path.join(HERE, "repo")
-SILENT = 3600       # seconds: older than what a collector takes for silent
+sys.dont_write_bytecode = True
+sys.path.insert(0, SRC + "/tests/servers")
+import place  # noqa: E402
+import store  # noqa: E402
+
+PLACE = None        # where the repository is
 CHECK_EVERY = 5     # rounds
 READ_EVERY = 25
 YEAR = 365 * 86400
@@ -41,7 +46,7 @@ class Lost(Exception):
 
 
 def command(verb, *args):
-    return [WHERRY, *verb.split(), "-r", REPO, "-k", KEY, *args]
+    return [WHERRY, *verb.split(), "-r", PLACE.url, "-k", KEY, *args]
 
 
 def run(verb, *args, codes=(0,)):
@@ -97,7 +102,9 @@ class Run:
         self.p = subprocess.Popen(argv, stdout=self.out, stderr=self.out,
                                   stdin=subprocess.DEVNULL, env=env)
         self.killed = self.stopped = False
-        self.at = rng.random() * 0.12 if rng.random() < 0.6 else None
+        # So long do runs take.
+        span = 0.8 if PLACE.remote else 0.12
+        self.at = rng.random() * span if rng.random() < 0.6 else None
         self.how = rng.choice(("kill", "kill", "stop", "term"))
 
     def disturb(self, now):
@@ -126,17 +133,6 @@ def wrong_clock():
         env.update(LD_PRELOAD=os.path.join(HERE, "clock.so"),
                    CLOCK_AHEAD=str(rng.choice((-YEAR, -3600, 3600, YEAR))))
     return env
-
-
-def age_sessions():
-    """As if all that is silent now had been so for long."""
-    then = time.time() - SILENT
-    for at, _, names in os.walk(os.path.join(REPO, "sessions")):
-        for name in names:
-            try:
-                os.utime(os.path.join(at, name), (then, then))
-            except FileNotFoundError:
-                pass
 
 
 # --- the rounds ------------------------------------------------------------------------
@@ -183,8 +179,8 @@ def settle(runs, begun):
                 r.what for r in runs if r.p.poll() is None))
         time.sleep(0.002)
     if any(r.stopped for r in runs) and rng.random() < 0.6:
-        age_sessions()
-        run("gc", codes=(0, 1, 3))
+        with PLACE.aged():
+            run("gc", codes=(0, 1, 3))
         counts["revoked"] += 1
     for r in runs:
         if r.stopped:
@@ -229,15 +225,14 @@ def verify(read):
 
 
 def size():
-    return sum(os.path.getsize(os.path.join(at, n))
-               for at, _, names in os.walk(REPO) for n in names)
+    return sum(PLACE.sizes().values())
 
 
 def quiet():
     """Nobody writes any more: all that is not needed goes."""
-    age_sessions()
-    for _ in range(6):
-        run("gc", "--max-waste=1")
+    with PLACE.aged():
+        for _ in range(6):
+            run("gc", "--max-waste=1")
     verify(True)
     before = size()
     for one in sorted(live):
@@ -249,8 +244,7 @@ def quiet():
         run("forget", "--id", one)
     for _ in range(4):
         run("gc")
-    packs = [n for _, _, names in os.walk(os.path.join(REPO, "packs"))
-             for n in names]
+    packs = [k for k in PLACE.keys() if k.startswith("packs/")]
     if packs:
         raise Lost("%d packs are left that nobody needs" % len(packs))
     print("at the end %d KiB, without snapshots %d KiB" % (
@@ -261,16 +255,16 @@ def begin():
     with open("pass", "w", encoding="utf-8") as f:
         f.write("correct horse\n")
     env = dict(os.environ, WHERRY_PASSWORD_FILE="pass")
-    subprocess.run([WHERRY, "init", "-r", REPO, "--quiet"], env=env, check=True)
-    subprocess.run([WHERRY, "key", "add", "-r", REPO, "--read", "--write",
-                    "--admin", "--quiet", "--new-key-file", KEY], env=env,
+    subprocess.run([WHERRY, "init", "-r", PLACE.url, "--quiet"], env=env, check=True)
+    subprocess.run([WHERRY, "key", "add", "-r", PLACE.url, "--read",
+                    "--write", "--admin", "--quiet", "--new-key-file", KEY], env=env,
                    check=True)
     subprocess.run(["cc", "-D_GNU_SOURCE", "-O1", "-shared", "-fPIC", "-o",
                     "clock.so", SRC + "/tests/scripts/preload/clock.c",
                     "-ldl"], check=True)
 
 
-def main():
+def rounds():
     begin()
     print("seed %d, %d rounds" % (SEED, ROUNDS), flush=True)
     number = 0
@@ -281,7 +275,9 @@ def main():
             settle(runs, begun)
             learn(runs)
             if number % 3 == 0:
-                age_sessions()
+                with PLACE.aged():
+                    if PLACE.remote:
+                        run("gc", codes=(0, 1, 3))
             if number % CHECK_EVERY == 0:
                 verify(number % READ_EVERY == 0)
         quiet()
@@ -290,6 +286,17 @@ def main():
         return 1
     print(", ".join("%d %s" % (n, what) for what, n in counts.items()))
     return 0
+
+
+def main():
+    global PLACE
+    try:
+        PLACE = place.of("repo", SEED)
+    except store.Missing as why:
+        print(why)
+        return 77
+    with PLACE:
+        return rounds()
 
 
 if __name__ == "__main__":

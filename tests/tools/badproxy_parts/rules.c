@@ -20,8 +20,8 @@ struct rule {
 	int kind;
 	char text[512];
 	char method[16], path[200];
-	unsigned long from, count; /* holds for matches from+1 to from+count */
-	double p;                  /* and for that part of them */
+	unsigned long from, count; /* not the first; no more of the rest */
+	double p;                  /* and only that part of them */
 	long ms, jitter, up, down, status, bytes, add, seconds, retry_after;
 	long for_ms;               /* and so long after it was set */
 	char code[48], location[256];
@@ -167,7 +167,7 @@ static bool holds(struct rule *r, unsigned number, const char *method,
 
 	unsigned long n = r->seen++;
 
-	if (n < r->from || (r->count > 0 && n >= r->from + r->count))
+	if (n < r->from || (r->count > 0 && r->held >= r->count))
 		return false;
 	*chance = mix(rules_seed + mix(number * UINT64_C(1000003) + n));
 	if ((double)(*chance >> 11) / (double)(UINT64_C(1) << 53) >= r->p)
