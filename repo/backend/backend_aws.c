@@ -191,7 +191,7 @@ static int fetch(struct backend_aws *a, struct backend_aws_set **ret_set,
 static bool is_good(const struct backend_aws *a, int64_t now_ns)
 {
 	return a->now != NULL && (a->now->c.expires_ns == 0 ||
-	    now_ns < a->now->c.expires_ns || now_ns < a->fetched_ns + PAUSE_NS);
+	    now_ns < a->now->c.expires_ns || now_ns < a->fetched_ns + a->pause_ns);
 }
 
 static bool is_due(const struct backend_aws *a, int64_t now_ns)
@@ -231,7 +231,7 @@ static int renew(struct backend_aws *a, struct err *err)
 	pthread_mutex_lock(&a->lock);
 	a->renewing = false;
 	a->renewals++;
-	a->not_before_ns = now_ns + PAUSE_NS;
+	a->not_before_ns = now_ns + a->pause_ns;
 	if (rc == 0) {
 		old = a->now;
 		a->now = s;
@@ -342,6 +342,7 @@ struct backend_aws *backend_aws_new(const struct backend_aws_options *opt,
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->cond, NULL);
 	a->net = opt->net;
+	a->pause_ns = PAUSE_NS;
 	a->profile_asked = opt->profile != NULL;
 	if (opt->profile != NULL)
 		named = opt->profile;

@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -142,9 +143,10 @@ static int get_credentials(struct backend_aws *a, const char *url,
  */
 static bool is_near(const char *url)
 {
-	static const char *const near[] = { "127.0.0.1", "::1", "localhost",
+	static const char *const near[] = { "::1", "localhost",
 		"169.254.170.2", "169.254.170.23", "fd00:ec2::23" };
 	struct net_url u;
+	struct in_addr ip;
 	struct err err;
 	bool found = false;
 	char bare[1024];
@@ -154,7 +156,9 @@ static bool is_near(const char *url)
 		return false;
 	for (size_t i = 0; i < sizeof(near) / sizeof(near[0]); i++)
 		found |= strcmp(u.host, near[i]) == 0;
-	found |= u.tls || strncmp(u.host, "127.", 4) == 0;
+	found |= inet_pton(AF_INET, u.host, &ip) == 1 &&
+	    ntohl(ip.s_addr) >> 24 == 127;
+	found |= u.tls;
 	net_url_release(&u);
 	return found;
 }

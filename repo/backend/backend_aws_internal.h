@@ -26,6 +26,7 @@ struct backend_aws {
 	bool profile_named;     /* by options or environment: it must be there */
 	char *region;           /* NULL: none */
 	struct backend_sigv4 *signer;
+	int64_t pause_ns;       /* between renewals that are not urgent */
 
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
