@@ -203,6 +203,9 @@ static int run(struct cli *cli, void *opts)
 
 	if (url == NULL)
 		return CLI_USAGE;
+	if (o->parity > STORE_PARITY_MAX)
+		return cli_usage(cli, "--parity cannot be %u%% (give 1%% to "
+		    "%u%%)", o->parity, STORE_PARITY_MAX);
 	if (o->from.url != NULL && (o->chunk_size || o->block_size))
 		return cli_usage(cli, "--family-of takes the chunk sizes over "
 		    "(leave --chunk-size and --block-size out)");

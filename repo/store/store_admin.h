@@ -5,6 +5,8 @@
 
 /* Making a repository, and its credentials. */
 
+#define STORE_PARITY_MAX 50u /* percent */
+
 struct store_init_options {
 	struct store_chunking stream, block;
 	uint32_t pack_size;     /* bytes; 0: 16 MiB */

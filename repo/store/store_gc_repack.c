@@ -241,7 +241,9 @@ static void repack_name(struct repack *rp)
 static int repack_begin(struct repack *rp, struct err *err)
 {
 	const struct store_info *i = &rp->g->st->info;
-	size_t share = rp->g->memory / REPACK_BUFFERS;
+	/* Parity is made beside each pack. */
+	size_t share = rp->g->memory / REPACK_BUFFERS /
+	    (100u + i->parity_shards) * 100u;
 	uint32_t size = share > REPACK_SIZE ? REPACK_SIZE :
 	    (uint32_t)share / REPACK_STEP * REPACK_STEP;
 	uint32_t least = (i->stream.max > i->block.max ? i->stream.max :

@@ -18,7 +18,6 @@
 #define PACK_MIN ((uint32_t)256 << 10)
 #define PACK_MAX ((uint32_t)128 << 20)
 #define PARITY_DATA 100u /* shards of a pack, so the others are percent */
-#define PARITY_MAX 50u
 
 /* --- does the store create atomically? ----------------------------------------*/
 
@@ -291,9 +290,9 @@ static int init_checks(struct backend *be, const struct store_init_options *opt,
 		return err_set(err, ERR_USAGE,
 		    "a pack size of %u bytes (256 KiB to 128 MiB, in steps of "
 		    "64 KiB)", opt->pack_size);
-	if (opt->parity > PARITY_MAX)
+	if (opt->parity > STORE_PARITY_MAX)
 		return err_set(err, ERR_USAGE, "parity of %u percent (at most "
-		    "%u)", opt->parity, PARITY_MAX);
+		    "%u)", opt->parity, STORE_PARITY_MAX);
 	if (store_keys_list(be, "config/", &keys, err) != 0)
 		return -1;
 	n = keys.n;

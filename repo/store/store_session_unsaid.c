@@ -6,6 +6,7 @@
 #include "repo/base/clock.h"
 #include "repo/base/mem.h"
 #include "repo/store/store_gc_internal.h"
+#include "repo/store/store_parity_internal.h"
 #include "repo/store/store_session_internal.h"
 
 static int unsaid_memory(struct store_session *s, uint32_t pack_size,
@@ -13,6 +14,7 @@ static int unsaid_memory(struct store_session *s, uint32_t pack_size,
 {
 	s->pack_size = pack_size;
 	s->buf_len = (uint32_t)fmt_padme(pack_size);
+	s->parity_len = store_parity_room(s->st, s->buf_len);
 	s->bufs = mem_array(buffers, sizeof(*s->bufs), "packs", err);
 	if (s->bufs == NULL)
 		return -1;
