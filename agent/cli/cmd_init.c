@@ -7,6 +7,7 @@
 #include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "chunker/chunker.h"
+#include "repo/backend/backend_probe.h"
 #include "repo/base/bytes.h"
 #include "repo/store/store_admin.h"
 
@@ -70,16 +71,36 @@ static int chunking(enum chunker_mode mode, uint64_t avg, const char *name,
 }
 
 /* What the store promises, in words. */
-static const char *promise(const struct backend_caps *caps)
+static const char *promise(const struct backend_probe *p)
 {
-	return caps->atomic_create ?
+	return p->atomic_create ?
 	    "objects are created atomically: any number of writers at once" :
 	    "objects are not created atomically: one administrator at a time";
 }
 
+/* What keeps a thief of this store's credentials from doing harm. */
+static const char *protection(const struct backend_probe *p)
+{
+	if (!p->may_replace)
+		return p->may_delete ?
+		    "its credentials may delete objects, not overwrite them" :
+		    "its credentials may neither overwrite nor delete objects";
+	return p->may_delete ?
+	    "its credentials may overwrite and delete objects" :
+	    "its credentials may overwrite objects, not delete them";
+}
+
+/* A difference of clocks that is worth a word: it is so long in seconds, or 0. */
+static long long clock_off(const struct backend_probe *p)
+{
+	long long s = p->skew_ns / 1000000000;
+
+	return s > 60 || s < -60 ? s : 0;
+}
+
 static int make(struct cli *cli, const struct opts *o, const char *url,
-    struct store_init_options *init, struct backend_caps *ret_caps,
-    struct store **ret_store, struct err *err)
+    struct store_init_options *init, struct store **ret_store,
+    struct err *err)
 {
 	struct engine_budget budget;
 	struct store_secret secret = { 0 };
@@ -107,7 +128,6 @@ static int make(struct cli *cli, const struct opts *o, const char *url,
 	be = cli_backend_open(cli, url, true, true, err);
 	if (be == NULL)
 		goto out;
-	backend_caps(be, ret_caps);
 	if (store_init(be, init, &secret, slot, err) < 0)
 		goto out;
 
@@ -122,8 +142,31 @@ out:
 	return r;
 }
 
+/* What is not known of a directory. */
+static void json_probe(json_t *j, const struct backend_probe *p)
+{
+	if (!p->tried)
+		return;
+	json_object_set_new(j, "may_overwrite", json_boolean(p->may_replace));
+	json_object_set_new(j, "may_delete", json_boolean(p->may_delete));
+	json_object_set_new(j, "clock_ahead_seconds",
+	    json_integer(p->skew_ns / 1000000000));
+}
+
+static void show_probe(const struct backend_probe *p)
+{
+	long long off = clock_off(p);
+
+	printf("store       %s\n", promise(p));
+	if (p->tried)
+		printf("            %s\n", protection(p));
+	if (off != 0)
+		printf("            its clock is %lld s %s this machine's\n",
+		    llabs(off), off > 0 ? "ahead of" : "behind");
+}
+
 static void show(struct cli *cli, const struct opts *o, const char *url,
-    const struct store *st, const struct backend_caps *caps)
+    const struct store *st, const struct backend_probe *probe)
 {
 	const struct store_info *info = store_info(st);
 	unsigned parity = info->parity_data == 0 ? 0 :
@@ -150,7 +193,8 @@ static void show(struct cli *cli, const struct opts *o, const char *url,
 		json_object_set_new(j, "parity_percent",
 		    json_integer(parity));
 		json_object_set_new(j, "atomic_create",
-		    json_boolean(caps->atomic_create));
+		    json_boolean(probe->atomic_create));
+		json_probe(j, probe);
 		cli_json_print(j);
 		return;
 	}
@@ -166,7 +210,7 @@ static void show(struct cli *cli, const struct opts *o, const char *url,
 	if (parity > 0)
 		printf("parity      %u %% of each pack can be damaged and put "
 		    "back by 'wherry repair'\n", parity);
-	printf("store       %s\n", promise(caps));
+	show_probe(probe);
 	printf("\nKeep the passphrase: without it nothing in the repository can "
 	    "be read, by anyone.\n");
 }
@@ -195,7 +239,7 @@ static int run(struct cli *cli, void *opts)
 {
 	const struct opts *o = opts;
 	struct store_init_options init = { 0 };
-	struct backend_caps caps = { 0 };
+	struct backend_probe probe = { .tried = false };
 	struct err err = ERR_INIT;
 	struct store *st = NULL;
 	const char *url = cli_repo_url(cli);
@@ -218,15 +262,16 @@ static int run(struct cli *cli, void *opts)
 	    chunking(CHUNKER_BLOCK, o->block_size ? o->block_size : 64 << 10,
 	    "block-size", &init.block, &err) < 0)
 		return cli_usage(cli, "%s", err.msg);
+	init.ret_probe = &probe;
 	if (o->from.url != NULL)
 		code = family(cli, o, &init);
 	if (code != CLI_OK)
 		return code;
-	if (make(cli, o, url, &init, &caps, &st, &err) < 0)
+	if (make(cli, o, url, &init, &st, &err) < 0)
 		code = cli_fail(cli, &err, CLI_AT_INIT,
 		    "make the repository %s", url);
 	else
-		show(cli, o, url, st, &caps);
+		show(cli, o, url, st, &probe);
 	cli_other_close(cli, init.family_of);
 	store_close(st);
 	return code;
@@ -250,7 +295,9 @@ const struct cli_verb cli_cmd_init = {
 	    "their own do not need it.",
 	.json = "  {\"message_type\":\"initialized\",\"repository\",\"id\","
 	    "\"family\",\"slot\",\"label\",\"domain\",\n   \"chunk_size_bytes\","
-	    "\"block_size_bytes\",\"parity_percent\",\"atomic_create\"}",
+	    "\"block_size_bytes\",\"parity_percent\",\"atomic_create\",\n"
+	    "   \"may_overwrite\",\"may_delete\",\"clock_ahead_seconds\"}  "
+	    "(these three: not of a directory)",
 	.examples = "wherry init --repo /mnt/backup/repo\n"
 	    "WHERRY_PASSWORD_FILE=/etc/wherry/pass wherry init -r /mnt/repo "
 	    "--label root\n"

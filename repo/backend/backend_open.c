@@ -58,6 +58,7 @@ static const struct {
 	    const struct backend_remote_options *opt, struct err *err);
 } remote[] = {
 	{ "azure", backend_azure_open },
+	{ "s3", backend_s3_open },
 };
 
 struct backend *backend_open(const char *url,

@@ -12,14 +12,22 @@
 #include "repo/base/rand.h"
 
 #define RACERS 8
-#define ROUNDS 6
 
-/* Long enough that a store that looks and then writes takes its time. */
-#define BODY 4096
+/*
+ * A store that looks and then writes is open to a race as long as the body
+ * comes: versitygw is found out in nine of ten runs, with 64 KiB in seven.
+ * What is near has no such time, and in memory there is no network to wait for.
+ */
+#define ROUNDS 8
+#define BODY ((size_t)256 << 10)
+#define NEAR_ROUNDS 3
+#define NEAR_BODY ((size_t)4 << 10)
 
 struct probe {
 	struct backend *be;
 	char name[40]; /* "probe/<32 hex>" */
+	size_t body;   /* bytes of each object */
+	unsigned rounds;
 	struct backend_probe *ret;
 };
 
@@ -44,11 +52,10 @@ static int holds(struct probe *p, const char *key, const uint8_t *want,
 {
 	uint8_t *data = NULL;
 	size_t len = 0;
-	int r = backend_get_all(p->be, key, (size_t)BODY * 2, &data, &len,
-	    err);
+	int r = backend_get_all(p->be, key, p->body * 2, &data, &len, err);
 
 	if (r == 0)
-		r = len == BODY && memcmp(data, want, BODY) == 0 ? 0 : 1;
+		r = len == p->body && memcmp(data, want, len) == 0 ? 0 : 1;
 	free(data);
 	return r;
 }
@@ -67,12 +74,12 @@ static int see(void *ctx, const char *key, const struct backend_stat *st,
 static int try_twice(struct probe *p, const char *key, const uint8_t *first,
     const uint8_t *other, struct err *err)
 {
-	int r = backend_put(p->be, key, first, BODY, err);
+	int r = backend_put(p->be, key, first, p->body, err);
 
 	if (r > 0)
 		found_weak(p, "an object that was not there is said to exist");
 	if (r >= 0)
-		r = backend_put(p->be, key, other, BODY, err);
+		r = backend_put(p->be, key, other, p->body, err);
 	if (r == 0)
 		found_weak(p, "an object that exists may be put again");
 	if (r >= 0)
@@ -117,7 +124,7 @@ static int try_sequence(struct probe *p, const uint8_t *first,
 	    st.mtime_ns - after : 0;
 	if (backend_list(p->be, key, see, &p->ret->lists_at_once, err) < 0)
 		return -1;
-	return allowed(backend_put_over(p->be, key, other, BODY, err),
+	return allowed(backend_put_over(p->be, key, other, p->body, err),
 	    &p->ret->may_replace, err);
 }
 
@@ -136,7 +143,7 @@ struct racer {
 	pthread_t thread;
 	int result;
 	struct err err;
-	uint8_t data[BODY];
+	uint8_t data[BODY]; /* as many as the probe's body */
 };
 
 static void *run(void *arg)
@@ -148,8 +155,8 @@ static void *run(void *arg)
 	while (!race->go)
 		pthread_cond_wait(&race->changed, &race->lock);
 	pthread_mutex_unlock(&race->lock);
-	r->result = backend_put(race->probe->be, race->key, r->data, BODY,
-	    &r->err);
+	r->result = backend_put(race->probe->be, race->key, r->data,
+	    race->probe->body, &r->err);
 	return NULL;
 }
 
@@ -196,7 +203,7 @@ static int try_race(struct probe *p, unsigned round, struct racer *v,
 	for (; n < RACERS; n++) {
 		v[n].race = &race;
 		v[n].err = (struct err)ERR_INIT;
-		rand_bytes(v[n].data, BODY);
+		rand_bytes(v[n].data, p->body);
 		if (pthread_create(&v[n].thread, NULL, run, &v[n]) != 0)
 			break;
 	}
@@ -233,14 +240,14 @@ static int try_all(struct probe *p, struct racer *v, struct err *err)
 	unsigned round = 1;
 	int r;
 
-	rand_bytes(v[0].data, BODY);
-	rand_bytes(v[1].data, BODY);
+	rand_bytes(v[0].data, p->body);
+	rand_bytes(v[1].data, p->body);
 	r = try_sequence(p, v[0].data, v[1].data, err);
-	for (; r == 0 && p->ret->atomic_create && round <= ROUNDS; round++)
+	for (; r == 0 && p->ret->atomic_create && round <= p->rounds; round++)
 		r = try_race(p, round, v, err);
 	if (r == 0)
 		return allowed(clean(p, round, err), &p->ret->may_delete, err);
-	if (clean(p, round <= ROUNDS ? round + 1 : round, &ignored) < 0)
+	if (clean(p, round <= p->rounds ? round + 1 : round, &ignored) < 0)
 		log_msg(LOG_WARN, "%s: %s-... could not be removed: %s",
 		    p->be->name, p->name, ignored.msg);
 	return -1;
@@ -263,6 +270,8 @@ int backend_probe(struct backend *be, struct backend_probe *ret_probe,
 			found_weak(&p, "its file system is a network's");
 		return 0;
 	}
+	p.rounds = caps.cheap_ranges ? NEAR_ROUNDS : ROUNDS;
+	p.body = caps.cheap_ranges ? NEAR_BODY : BODY;
 	memcpy(p.name, "probe/", 6);
 	rand_bytes(name, sizeof(name));
 	hex_encode(p.name + 6, name, sizeof(name));

@@ -59,8 +59,8 @@ static int judge_put(const struct backend_s3 *s,
 		return 1;
 	if (create && a->rs.status == 501)
 		return 2;
-	/* 409: others create it at this moment; who won shows when asked again. */
-	if (create && a->rs.status == 409)
+	/* Others are at it in this moment; who won shows when asked again. */
+	if (a->rs.status == 409)
 		return backend_http_fail(s->http, &c->what, a, ERR_TRANSIENT,
 		    NULL, err);
 	return backend_s3_fail(s, c, a, err);

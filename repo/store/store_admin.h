@@ -5,6 +5,8 @@
 
 /* Making a repository, and its credentials. */
 
+struct backend_probe;
+
 #define STORE_PARITY_MAX 50u /* percent */
 
 struct store_init_options {
@@ -16,6 +18,7 @@ struct store_init_options {
 	 */
 	unsigned parity;
 	bool allow_weak_store;  /* accept a store without atomic creation */
+	struct backend_probe *ret_probe; /* what it was found to do; NULL: not */
 	const char *label;      /* of the first credential; NULL: "first" */
 	const char *domain;     /* its deduplication domain; NULL: "" */
 	/*

@@ -1,10 +1,10 @@
 /* Making a repository: probe the store, one credential, then config. */
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/backend/backend_probe.h"
 #include "repo/base/bytes.h"
 #include "repo/base/clock.h"
 #include "repo/base/log.h"
@@ -12,133 +12,22 @@
 #include "repo/base/rand.h"
 #include "repo/store/store_internal.h"
 
-#define PROBE_THREADS 8
-#define PROBE_ROUNDS 3
 #define PACK_STEP ((uint32_t)64 << 10)
 #define PACK_MIN ((uint32_t)256 << 10)
 #define PACK_MAX ((uint32_t)128 << 20)
 #define PARITY_DATA 100u /* shards of a pack, so the others are percent */
 
-/* --- does the store create atomically? ----------------------------------------*/
-
-struct probe {
-	struct backend *be;
-	char key[FMT_KEY_MAX];
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool go;
-};
-
-/* One of those who race for a probe object. */
-struct prober {
-	struct probe *probe;
-	uint8_t data[16];
-	int result;
-	struct err err;
-	pthread_t thread;
-};
-
-static void *prober_run(void *arg)
-{
-	struct prober *p = arg;
-	struct probe *probe = p->probe;
-
-	pthread_mutex_lock(&probe->lock);
-	while (!probe->go)
-		pthread_cond_wait(&probe->changed, &probe->lock);
-	pthread_mutex_unlock(&probe->lock);
-	p->result = backend_put(probe->be, probe->key, p->data,
-	    sizeof(p->data), &p->err);
-	return NULL;
-}
-
-/* Return 0 when exactly one of n won and its bytes are there, 1 when not. */
-static int probe_judge(struct probe *probe, const struct prober *p, unsigned n,
-    struct err *err)
-{
-	const struct prober *winner = NULL;
-	uint8_t got[16];
-	int r;
-
-	for (unsigned i = 0; i < n; i++) {
-		if (p[i].result < 0) {
-			*err = p[i].err;
-			return -1;
-		}
-		if (p[i].result == 0) {
-			if (winner != NULL)
-				return 1;
-			winner = &p[i];
-		}
-	}
-	if (winner == NULL)
-		return 1;
-	r = backend_get(probe->be, probe->key, 0, got, sizeof(got), err);
-	if (r != 0)
-		return r;
-	return memcmp(got, winner->data, sizeof(got)) == 0 ? 0 : 1;
-}
-
-static int probe_round(struct backend *be, struct prober *p, struct err *err)
-{
-	struct probe probe = { .be = be };
-	uint8_t name[16];
-	char hex[33];
-	unsigned n = 0;
-	int r;
-
-	rand_bytes(name, sizeof(name));
-	hex_encode(hex, name, sizeof(name));
-	snprintf(probe.key, sizeof(probe.key), "probe/%s", hex);
-	pthread_mutex_init(&probe.lock, NULL);
-	pthread_cond_init(&probe.changed, NULL);
-	for (; n < PROBE_THREADS; n++) {
-		p[n] = (struct prober){ .probe = &probe };
-		rand_bytes(p[n].data, sizeof(p[n].data));
-		if (pthread_create(&p[n].thread, NULL, prober_run,
-		        &p[n]) != 0)
-			break;
-	}
-	pthread_mutex_lock(&probe.lock);
-	probe.go = true;
-	pthread_cond_broadcast(&probe.changed);
-	pthread_mutex_unlock(&probe.lock);
-	for (unsigned i = 0; i < n; i++)
-		pthread_join(p[i].thread, NULL);
-	if (n < 2)
-		r = err_set(err, ERR_FULL, "no threads to probe the store with");
-	else
-		r = probe_judge(&probe, p, n, err);
-	if (backend_del(be, probe.key, NULL) < 0)
-		log_msg(LOG_WARN, "%s: %s could not be removed", be->name,
-		    probe.key);
-	pthread_cond_destroy(&probe.changed);
-	pthread_mutex_destroy(&probe.lock);
-	return r;
-}
-
-/*
- * Return 0 when the store creates atomically, 1 when not, -1.  A directory of
- * this machine tells by its kind of file system; others are raced (R12).
- */
+/* Return 0 when the store creates atomically (R12), 1 when not, -1. */
 int store_probe(struct backend *be, struct err *err)
 {
-	struct backend_caps caps;
-	struct prober *p;
-	int r = 0;
+	struct backend_probe p;
 
-	backend_caps(be, &caps);
-	if (!caps.atomic_create)
-		return 1;
-	if (caps.local)
-		return 0;
-	p = mem_array(PROBE_THREADS, sizeof(*p), "a probe", err);
-	if (p == NULL)
+	if (backend_probe(be, &p, err) < 0)
 		return -1;
-	for (int i = 0; i < PROBE_ROUNDS && r == 0; i++)
-		r = probe_round(be, p, err);
-	free(p);
-	return r < 0 ? err_wrap(err, "probing the store") : r;
+	if (!p.atomic_create)
+		log_msg(LOG_WARN, "%s does not create objects atomically: %s",
+		    be->name, p.why);
+	return !p.atomic_create;
 }
 
 /* --- the repository ----------------------------------------------------------------*/
@@ -306,23 +195,26 @@ static int init_checks(struct backend *be, const struct store_init_options *opt,
 int store_init(struct backend *be, const struct store_init_options *opt,
     const struct store_secret *secret, char ret_slot[17], struct err *err)
 {
+	struct backend_probe probe;
 	struct new_repository *nr;
-	int weak, r;
+	int r;
 
 	if (crypto_init(err) != 0 || init_checks(be, opt, secret, err) != 0)
 		return -1;
-	weak = store_probe(be, err);
-	if (weak < 0)
+	if (backend_probe(be, &probe, err) < 0)
 		return -1;
-	if (weak > 0 && !opt->allow_weak_store)
+	if (opt->ret_probe != NULL)
+		*opt->ret_probe = probe;
+	if (!probe.atomic_create && !opt->allow_weak_store)
 		return err_set(err, ERR_UNSUPPORTED, "%s does not create "
-		    "objects atomically, so two programs could overwrite each "
-		    "other's (--allow-weak-store makes a repository there all "
-		    "the same)", be->name);
+		    "objects atomically (%s), so two programs could overwrite "
+		    "each other's (--allow-weak-store makes a repository there "
+		    "all the same)", be->name, probe.why);
 	nr = crypto_secret_new(sizeof(*nr), err);
 	if (nr == NULL)
 		return -1;
-	r = init_put(be, opt, secret, weak > 0, nr, ret_slot, err);
+	r = init_put(be, opt, secret, !probe.atomic_create, nr, ret_slot,
+	    err);
 	crypto_secret_free(nr);
 	return r;
 }
