@@ -258,7 +258,7 @@ static int commit(struct history *h, struct volume *v, struct err *err)
 static int snapshot(struct history *h, uint32_t volume, struct err *err)
 {
 	struct volume *v = &h->v[volume];
-	struct archive_io io = { page_get, page_put, h };
+	struct archive_io io = { .get = page_get, .put = page_put, .ctx = h };
 	struct store_session_options opt = {
 		.volume = v->name, .host = "bench", .content = STORE_BLOCK,
 		.parent = "auto",

@@ -125,6 +125,8 @@ struct cli {
 	uint64_t memory, limit_download, limit_upload;
 	bool debug;
 	const char *cache_dir, *ca_file;
+	uint64_t cache_size;
+	bool no_cache;
 	/* CLI_G_ENGINE */
 	unsigned cpus;
 	int io; /* enum engine_io_mode + 1; 0: not given */

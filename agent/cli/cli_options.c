@@ -52,8 +52,13 @@ static const struct cli_option repo_options[] = {
 	    "second", CLI_RATE, AT(limit_download) },
 	{ "cache-dir", 0, "DIR", "Where this machine remembers what it saw of "
 	    "repositories, to warn when an older state is put in place of a "
-	    "newer one (default: wherry in XDG_CACHE_HOME or ~/.cache)",
+	    "newer one, and keeps parts of those that are far away, sealed as "
+	    "they are there (default: wherry in XDG_CACHE_HOME or ~/.cache)",
 	    CLI_DIR, AT(cache_dir) },
+	{ "cache-size", 0, "SIZE", "Keep no more than this of repositories "
+	    "that are far away (default 1G)", CLI_SIZE, AT(cache_size) },
+	{ "no-cache", 0, NULL, "Keep nothing of the repository on this machine "
+	    "and use nothing that was kept", CLI_FLAG, AT(no_cache) },
 	{ "debug", 0, NULL, "Log each operation on the store, as -vv does",
 	    CLI_FLAG, AT(debug) },
 	{ NULL, 0, NULL, NULL, 0, 0 },

@@ -17,6 +17,11 @@
 /* A budget for smaller packs overrides what the repository says. */
 #define STANDARD_PACK (16u << 20)
 
+/* Requests that are made ahead at once, to stores that are far away. */
+#define READERS 32
+/* What is kept of such stores on this machine. */
+#define CACHE_BYTES ((uint64_t)1 << 30)
+
 const char *cli_repo_url(struct cli *cli)
 {
 	const char *url = cli->repo ? cli->repo : getenv("WHERRY_REPOSITORY");
@@ -92,11 +97,14 @@ static int find_secret(struct cli *cli, struct store_secret *secret,
 struct store *cli_store_open(struct cli *cli, const char *url, unsigned flags,
     const struct store_secret *secret, struct err *err)
 {
-	bool write = flags & CLI_OPEN_WRITE;
+	CLEANUP_FREE char *cache = NULL;
+	bool write = flags & CLI_OPEN_WRITE, strict = flags & CLI_OPEN_STRICT;
 	struct engine_budget budget;
 
 	if (cli_budget(cli, DEFAULT_MAX_CHUNK, &budget, err) < 0)
 		return NULL;
+	if (!strict && !cli->no_cache)
+		cache = cli_cache_path(cli, "");
 
 	struct store_options opt = {
 		.memory = flags & CLI_OPEN_HALF ? budget.index / 2 :
@@ -104,6 +112,10 @@ struct store *cli_store_open(struct cli *cli, const char *url, unsigned flags,
 		.argon_memory = budget.argon,
 		.pack_size = budget.pack_size < STANDARD_PACK ?
 		    budget.pack_size : 0,
+		.readers = READERS,
+		.reads = !write && !strict,
+		.cache_dir = cache,
+		.cache_bytes = cli->cache_size ? cli->cache_size : CACHE_BYTES,
 	};
 	struct backend *be = cli_backend_open(cli, url, false, write, err);
 

@@ -21,6 +21,7 @@ struct cli_repo {
  */
 enum cli_open {
 	CLI_OPEN_WRITE = 1, CLI_OPEN_ENGINE = 2,
+	CLI_OPEN_STRICT = 4, /* all comes from the store: nothing is cached */
 	CLI_OPEN_HALF = 8, /* another store is opened, too: it gets the other half */
 };
 int cli_repo_open(struct cli *cli, unsigned rights, const char *what,
@@ -32,6 +33,11 @@ void cli_repo_close(struct cli_repo *r);
  * remember what was seen of it.  Failures are logged only.  (cli_seen.c)
  */
 void cli_seen_compare(struct cli *cli, struct store *st);
+/*
+ * Where this machine keeps what can be lost, with `below` appended; to be
+ * freed.  NULL when nothing says where such things belong.
+ */
+char *cli_cache_path(const struct cli *cli, const char *below);
 void cli_seen_remember(struct cli *cli, struct store *st);
 
 /* The URL, or NULL after printing that there is none. */

@@ -56,14 +56,11 @@ static int make_parents(char *path)
 	return 0;
 }
 
-/* Where it is; NULL when nothing says where such things belong. */
-static char *memory_path(const struct cli *cli, const struct store_info *info)
+char *cli_cache_path(const struct cli *cli, const char *below)
 {
 	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	char hex[2 * sizeof(info->repository) + 1];
 	struct buf b = BUF_INIT;
 
-	hex_encode(hex, info->repository, sizeof(info->repository));
 	if (cli->cache_dir != NULL)
 		buf_printf(&b, "%s", cli->cache_dir);
 	else if (xdg != NULL && xdg[0] == '/')
@@ -72,13 +69,23 @@ static char *memory_path(const struct cli *cli, const struct store_info *info)
 		buf_printf(&b, "%s/.cache/wherry", home);
 	else
 		return NULL;
-	buf_printf(&b, "/seen/%s", hex);
+	buf_str(&b, below);
 	buf_u8(&b, '\0');
 	if (b.failed) {
 		buf_release(&b);
 		return NULL;
 	}
 	return (char *)b.p;
+}
+
+/* Where it is; NULL when nothing says where such things belong. */
+static char *memory_path(const struct cli *cli, const struct store_info *info)
+{
+	char below[sizeof("/seen/") + 2 * sizeof(info->repository)] = "/seen/";
+
+	hex_encode(below + strlen(below), info->repository,
+	    sizeof(info->repository));
+	return cli_cache_path(cli, below);
 }
 
 /* Remember the higher of what is there and this. */

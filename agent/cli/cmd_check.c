@@ -158,7 +158,7 @@ static int run(struct cli *cli, void *opts)
 	struct cli_repo repo;
 	/* When packs were verified is written down, by who may. */
 	int code = cli_repo_open(cli, 0, "check", CLI_OPEN_ENGINE |
-	    (o->read_percent > 0 ? CLI_OPEN_WRITE : 0), &repo);
+	    CLI_OPEN_STRICT | (o->read_percent > 0 ? CLI_OPEN_WRITE : 0), &repo);
 
 	if (code != CLI_OK)
 		return code;

@@ -243,7 +243,7 @@ static int run(struct cli *cli, void *opts)
 		return cli_usage(cli, "--abandon goes with neither --wait nor "
 		    "--dry-run");
 	code = cli_repo_open(cli, STORE_ADMIN | STORE_READ, "collect",
-	    CLI_OPEN_ENGINE | (o->dry_run ? 0 : CLI_OPEN_WRITE), &repo);
+	    CLI_OPEN_ENGINE | CLI_OPEN_STRICT | (o->dry_run ? 0 : CLI_OPEN_WRITE), &repo);
 	if (code != CLI_OK)
 		return code;
 	code = cli_gc_run(cli, &repo, &gc);

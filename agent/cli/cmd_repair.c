@@ -184,7 +184,7 @@ static int run(struct cli *cli, void *opts)
 	struct err err = ERR_INIT;
 	struct cli_repo repo;
 	int code = cli_repo_open(cli, STORE_ADMIN | STORE_READ, "repair",
-	    CLI_OPEN_ENGINE | (o->dry_run ? 0 : CLI_OPEN_WRITE), &repo);
+	    CLI_OPEN_ENGINE | CLI_OPEN_STRICT | (o->dry_run ? 0 : CLI_OPEN_WRITE), &repo);
 
 	if (code != CLI_OK)
 		return code;

@@ -214,7 +214,7 @@ static int run(struct cli *cli, void *opts)
 		return cli_usage(cli, "--no-check and --check-percent exclude "
 		    "each other (give one)");
 	code = cli_repo_open(cli, STORE_ADMIN | STORE_READ, "take care of it",
-	    CLI_OPEN_ENGINE | CLI_OPEN_WRITE, &u.repo);
+	    CLI_OPEN_ENGINE | CLI_OPEN_STRICT | CLI_OPEN_WRITE, &u.repo);
 	if (code != CLI_OK)
 		return code;
 	code = run_steps(&u);

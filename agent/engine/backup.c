@@ -189,6 +189,18 @@ int backup_page_get(void *ctx, enum archive_kind kind, const uint8_t id[32],
 	return r <= 0 ? r : err_set(err, ERR_CORRUPT, "a page of the parent is missing");
 }
 
+/* Pages of the parent will be read; those that stay as they are, put again. */
+static void backup_page_ahead(void *ctx, enum archive_kind kind,
+    const uint8_t (*ids)[32], size_t n)
+{
+	struct page_ctx *p = ctx;
+
+	(void)kind;
+	store_get_ahead(p->b->st, ids, n);
+	if (p->b->ss != NULL)
+		store_present_ahead(p->b->ss, ids, n);
+}
+
 /* --- the main thread -------------------------------------------------------------------*/
 
 /*
@@ -462,7 +474,8 @@ static int prepare(struct backup *b, struct err *err)
 	    make_storers(b, err) < 0)
 		return -1;
 	b->page = (struct page_ctx){ b, b->nstorers - 1 };
-	b->io = (struct archive_io){ backup_page_get, backup_page_put, &b->page };
+	b->io = (struct archive_io){ .get = backup_page_get, .put = backup_page_put,
+	    .ctx = &b->page, .ahead = backup_page_ahead };
 	return 0;
 }
 

@@ -12,6 +12,14 @@
 #define AHEAD ((size_t)1 << 20)
 #define PAGE_PLAIN_MAX ((size_t)4 << 20)
 
+/* Pages that are kept where getting one again would take long. */
+#define KEPT 16u
+
+struct page_kept {
+	uint8_t id[32];
+	struct buf page;
+};
+
 struct pages {
 	struct store *st;
 	struct store_worker *w;
@@ -20,6 +28,8 @@ struct pages {
 	size_t ahead_len;
 	uint32_t pack, off;      /* of what is in ahead */
 	uint32_t last_pack, last_end;
+	struct page_kept *kept;  /* far away: pages on the way to what was sought */
+	unsigned next;
 };
 
 /* The sealed page, when it is there or can be read along with what follows. */
@@ -53,13 +63,54 @@ static const uint8_t *sealed(struct pages *p, const struct store_loc *loc)
 	return NULL;
 }
 
+/* A page that was got not long ago: 0, 1 when it was not, -1. */
+static int get_kept(struct pages *p, const uint8_t id[32], struct buf *ret_page,
+    struct err *err)
+{
+	for (unsigned i = 0; i < KEPT; i++) {
+		struct page_kept *k = &p->kept[i];
+
+		if (k->page.len == 0 || memcmp(k->id, id, 32) != 0)
+			continue;
+		buf_reset(ret_page);
+		buf_add(ret_page, k->page.p, k->page.len);
+		return buf_check(ret_page, "a page", err);
+	}
+	return 1;
+}
+
+static void keep(struct pages *p, const uint8_t id[32], const struct buf *page)
+{
+	struct page_kept *k = &p->kept[p->next++ % KEPT];
+
+	buf_reset(&k->page);
+	buf_add(&k->page, page->p, page->len);
+	if (k->page.failed)
+		buf_release(&k->page);
+	memcpy(k->id, id, 32);
+}
+
+/* Far away: it is known what comes next, and where that is. */
+static int get_far(struct pages *p, enum store_kind kind, const uint8_t id[32],
+    struct buf *ret_page, struct err *err)
+{
+	int r = get_kept(p, id, ret_page, err);
+
+	if (r <= 0)
+		return r;
+	r = store_get(p->st, p->w, kind, id, ret_page, err);
+	if (r == 0)
+		keep(p, id, ret_page);
+	return r;
+}
+
 static int get(void *ctx, enum archive_kind kind, const uint8_t id[32],
     struct buf *ret_page, struct err *err)
 {
 	struct pages *p = ctx;
 	enum store_kind k = kind == ARCHIVE_CATALOG ? STORE_CATALOG : STORE_STATE;
 	struct store_loc loc;
-	int r = store_locate(p->st, id, &loc, err);
+	int r = p->kept != NULL ? 1 : store_locate(p->st, id, &loc, err);
 
 	if (r == 0 && loc.plain_len <= PAGE_PLAIN_MAX) {
 		const uint8_t *bytes = sealed(p, &loc);
@@ -77,10 +128,20 @@ static int get(void *ctx, enum archive_kind kind, const uint8_t id[32],
 	}
 	if (r < 0)
 		return -1;
-	r = store_get(p->st, p->w, k, id, ret_page, err);
+	r = p->kept != NULL ? get_far(p, k, id, ret_page, err) :
+	    store_get(p->st, p->w, k, id, ret_page, err);
 	if (r > 0)
 		return err_set(err, ERR_CORRUPT, "the repository has lost it");
 	return r;
+}
+
+static void ahead(void *ctx, enum archive_kind kind, const uint8_t (*ids)[32],
+    size_t n)
+{
+	struct pages *p = ctx;
+
+	(void)kind;
+	store_get_ahead(p->st, ids, n);
 }
 
 static int put(void *ctx, enum archive_kind kind, const void *page, size_t len,
@@ -98,12 +159,18 @@ struct pages *pages_new(struct store *st, const char *domain, struct err *err)
 		return NULL;
 	p->st = st;
 	p->last_pack = UINT32_MAX;
-	p->io = (struct archive_io){ get, put, p };
+	p->io = (struct archive_io){ .get = get, .put = put, .ctx = p,
+	    .ahead = ahead };
 	p->ahead = malloc(AHEAD);
 	p->w = store_worker_new(st, ZIP_FAST, PAGE_PLAIN_MAX, domain, err);
-	if (p->ahead == NULL)
+	if (store_is_far(st))
+		p->kept = calloc(KEPT, sizeof(*p->kept));
+	if (p->ahead == NULL || (store_is_far(st) && p->kept == NULL)) {
 		err_nomem(err, "the reader of pages");
-	if (p->ahead == NULL || p->w == NULL) {
+		pages_free(p);
+		return NULL;
+	}
+	if (p->w == NULL) {
 		pages_free(p);
 		return NULL;
 	}
@@ -115,6 +182,9 @@ void pages_free(struct pages *p)
 	if (p == NULL)
 		return;
 	store_worker_free(p->w);
+	for (unsigned i = 0; p->kept != NULL && i < KEPT; i++)
+		buf_release(&p->kept[i].page);
+	free(p->kept);
 	free(p->ahead);
 	free(p);
 }

@@ -30,6 +30,15 @@ static int get_page(void *ctx, enum archive_kind kind, const uint8_t id[32],
 	return r;
 }
 
+static void ahead(void *ctx, enum archive_kind kind, const uint8_t (*ids)[32],
+    size_t n)
+{
+	struct engine_pages *p = ctx;
+
+	(void)kind;
+	store_get_ahead(p->st, ids, n);
+}
+
 static int put_page(void *ctx, enum archive_kind kind, const void *page, size_t len,
     uint8_t ret_id[32], struct err *err)
 {
@@ -50,7 +59,8 @@ struct engine_pages *engine_pages_new(struct store *st, const char *domain,
 		free(p);
 		return NULL;
 	}
-	p->io = (struct archive_io){ get_page, put_page, p };
+	p->io = (struct archive_io){ .get = get_page, .put = put_page, .ctx = p,
+	    .ahead = ahead };
 	return p;
 }
 

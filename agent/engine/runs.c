@@ -5,7 +5,8 @@ void runs_init(struct runs *r, struct backup *b, unsigned self)
 {
 	*r = (struct runs){ .list = FMT_LIST_BUF_INIT };
 	r->page = (struct page_ctx){ b, self };
-	r->io = (struct archive_io){ backup_page_get, backup_page_put, &r->page };
+	r->io = (struct archive_io){ .get = backup_page_get, .put = backup_page_put,
+	    .ctx = &r->page };
 }
 
 void runs_release(struct runs *r)

@@ -118,7 +118,7 @@ static struct mount_cursor *take(struct mount_tool *t, const uint8_t *order,
 		return c;
 	cursor_close(c);
 
-	struct archive_io io = { get_page, put_page, c };
+	struct archive_io io = { .get = get_page, .put = put_page, .ctx = c };
 
 	c->root = *root;
 	c->pos = MOUNT_ANY;

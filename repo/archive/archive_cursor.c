@@ -264,7 +264,7 @@ static int load(struct archive_cursor *c, const struct archive_child *self,
 {
 	struct archive_node *n = &c->node[self->level];
 
-	n->i = 0;
+	n->i = n->told = n->window = n->last = 0;
 	/* The root's id lies in c, every other in the page above. */
 	if (c->io.get(c->io.ctx, c->ops->kind, self->id, &n->page, err) != 0 ||
 	    open_page(c, self->level, err) < 0)
@@ -290,6 +290,40 @@ static int reopen(struct archive_cursor *c, const struct archive_child *self,
 	return c->ops->step(c, err);
 }
 
+/*
+ * The child of that level is opened, and who opens one after the other will
+ * want those behind it.  Who has left some out is told nothing until two came
+ * in a row again, then the more, the longer that goes on.
+ */
+static void tell_ahead(struct archive_cursor *c, unsigned level)
+{
+	struct archive_node *n = &c->node[level + 1];
+	uint8_t ids[ARCHIVE_AHEAD][32];
+	size_t count = 0, to;
+
+	if (c->io.ahead == NULL || level == c->root.level || c->seeking)
+		return;
+	if (n->i != 0 && n->i != n->last + 1) {
+		n->window = 0;
+		n->told = n->i + 1;
+		return;
+	}
+	if (n->window == 0)
+		n->window = n->i == 0 ? ARCHIVE_AHEAD : ARCHIVE_AHEAD / 8;
+	/* In halves of a window, so that what lies together is asked for so. */
+	if (n->told > n->i + n->window / 2)
+		return;
+	if (n->i > 0 && n->window < ARCHIVE_AHEAD)
+		n->window *= 2;
+	if (n->told < n->i)
+		n->told = n->i;
+	to = n->i + n->window < n->nslot ? n->i + n->window : n->nslot;
+	while (n->told < to && count < ARCHIVE_AHEAD)
+		memcpy(ids[count++], child_of(c, level + 1, n->told++).id, 32);
+	if (count > 0)
+		c->io.ahead(c->io.ctx, c->ops->kind, ids, count);
+}
+
 int archive_cursor_open(struct archive_cursor *c, struct err *err)
 {
 	struct archive_child self = archive_cursor_child(c);
@@ -301,6 +335,10 @@ int archive_cursor_open(struct archive_cursor *c, struct err *err)
 	/* What was read below another page stands elsewhere in the tree. */
 	for (unsigned i = 0; !kept && i <= self.level; i++)
 		c->node[i].loaded = false;
+	if (!kept)
+		tell_ahead(c, self.level);
+	if (self.level < c->root.level)
+		n[1].last = which;
 	if ((kept ? reopen(c, &self, err) : load(c, &self, err)) < 0) {
 		hex_encode(hex, self.id, 8);
 		c->broken = true;
@@ -360,6 +398,17 @@ int archive_cursor_next(struct archive_cursor *c, struct err *err)
 	}
 }
 
+/* Open a page of which only one child is wanted. */
+static int open_on_the_way(struct archive_cursor *c, struct err *err)
+{
+	int r;
+
+	c->seeking = true;
+	r = archive_cursor_open(c, err);
+	c->seeking = false;
+	return r;
+}
+
 int archive_cursor_seek(struct archive_cursor *c,
     int (*cmp)(void *arg, const struct archive_child *child), void *arg,
     struct err *err)
@@ -369,7 +418,7 @@ int archive_cursor_seek(struct archive_cursor *c,
 		struct archive_node *n;
 		size_t lo = 0, hi;
 
-		if (archive_cursor_open(c, err) < 0)
+		if (open_on_the_way(c, err) < 0)
 			return -1;
 		if (c->low == 0)
 			break;
@@ -412,7 +461,7 @@ int archive_cursor_seek_nth(struct archive_cursor *c, uint64_t nth,
 		struct archive_node *n;
 		size_t lo = 0, hi;
 
-		if (archive_cursor_open(c, err) < 0)
+		if (open_on_the_way(c, err) < 0)
 			return -1;
 		if (c->low == 0)
 			break;

@@ -150,6 +150,8 @@ struct archive_node {
 	size_t which;          /* loaded as that child of the page above */
 	bool loaded;           /* and looked through, below that very page */
 	size_t i;              /* inner: the current child; leaf: entry */
+	size_t told, window;   /* inner: children before `told` were told ahead */
+	size_t last;           /* inner: the child that was opened last */
 };
 
 struct archive_cursor {
@@ -165,6 +167,7 @@ struct archive_cursor {
 	bool end;
 	bool given;    /* the current entry was told */
 	bool broken;   /* the last step failed */
+	bool seeking;  /* on the way to one place */
 };
 
 enum archive_where { ARCHIVE_AT_PAGE, ARCHIVE_AT_ENTRY, ARCHIVE_AT_END };

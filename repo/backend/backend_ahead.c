@@ -2,8 +2,8 @@
  * Reads ahead: who knows what will be read next says so, and threads fetch it
  * meanwhile.  The reads themselves stay where they are, one after another; they
  * find here what was asked for, or wait for what is on its way, and go to the
- * store only for what was not.  What was not there, or failed, is never kept:
- * the real call tells it.
+ * store only for what was not.  What failed is never kept, and what was not there
+ * only of whole objects: the real call tells it.
  */
 
 #include <pthread.h>
@@ -21,6 +21,8 @@
 #define THREADS_MAX 64u
 /* What nobody took by then is not taken any more. */
 #define OLD_NS ((int64_t)10 * 1000000000)
+/* Whole objects of unknown size are small, or not worth it. */
+#define WHOLE_MAX ((size_t)1 << 20)
 /* And by then it makes room for what is wanted now. */
 #define IDLE_NS ((int64_t)1 * 1000000000)
 
@@ -38,6 +40,7 @@ struct item {
 	struct item *prev, *next;  /* by age, the oldest first */
 	enum what what;
 	enum state state;
+	bool missing;              /* WHOLE: there was no such object */
 	bool dropped;              /* found by nobody; freed by its last user */
 	unsigned users;            /* who runs it or waits for it */
 	int64_t asked_ns;
@@ -181,15 +184,15 @@ static int item_ask(struct ahead *a, struct item *it, size_t *ret_len)
 	struct backend *in = a->deco.inner;
 	struct err err = ERR_INIT;
 
-	*ret_len = it->len;
+	*ret_len = it->len; /* 0 of a whole object, until it is there */
 	switch (it->what) {
 	case BYTES:
 		it->data = malloc(it->len);
 		return it->data == NULL ? -1 : in->ops->get(in, it->key,
 		    it->off, it->data, it->len, &err);
 	case WHOLE:
-		return backend_pass_get_all(in, it->key, a->memory / 4,
-		    &it->data, ret_len, &err);
+		return backend_pass_get_all(in, it->key, WHOLE_MAX, &it->data,
+		    ret_len, &err);
 	case STAT:
 		return in->ops->stat(in, it->key, &it->st, &err);
 	case LIST:
@@ -210,12 +213,15 @@ static void item_run(struct ahead *a, struct item *it)
 	pthread_mutex_unlock(&a->lock);
 	rc = item_ask(a, it, &len);
 	pthread_mutex_lock(&a->lock);
+	/* Who asks for a whole object wants to know that it is not there, too. */
+	it->missing = rc == 1 && it->what == WHOLE;
+	rc = it->missing ? 0 : rc;
 	it->state = rc == 0 ? HERE : NOWHERE;
 	if (rc == 0 && !it->dropped) {
 		a->used += len - it->len;
 		it->len = len;
 	}
-	if (rc != 0 && !it->dropped)
+	if (!it->dropped && (rc != 0 || a->used > a->memory))
 		item_drop(a, it);
 	item_leave(it);
 	pthread_cond_broadcast(&a->done);
@@ -383,7 +389,8 @@ static int ahead_get_all(struct backend *be, const char *key, size_t max,
 {
 	struct ahead *a = (struct ahead *)be;
 	struct item *it = take(a, WHOLE, key, 0, 0);
-	bool fits = it != NULL && it->len <= max;
+	bool missing = it != NULL && it->missing;
+	bool fits = it != NULL && !missing && it->len <= max;
 
 	if (fits) {
 		*ret_data = STEAL_PTR(it->data);
@@ -391,6 +398,8 @@ static int ahead_get_all(struct backend *be, const char *key, size_t max,
 	}
 	if (it != NULL)
 		taken(a, it, true);
+	if (missing)
+		return 1;
 	return fits ? 0 : backend_pass_get_all(inner_of(be), key, max,
 	    ret_data, ret_len, err);
 }

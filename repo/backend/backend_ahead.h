@@ -12,8 +12,9 @@
 /*
  * Let reads be made before they are needed, by at most `threads` threads of
  * its own (0: at once, by who says so) and in `memory` bytes.  A read that was
- * asked for ahead is answered once with what the store said then, if it was
- * there; so who asks vouches that this moment will do for whoever reads it.
+ * asked for ahead is answered once with what the store said then (of a whole
+ * object also that it is not there); so who asks vouches that this moment will
+ * do for whoever reads it.
  * NULL with err.
  */
 struct backend *backend_ahead_new(struct backend *inner, unsigned threads,

@@ -56,7 +56,22 @@ struct store_options {
 	size_t memory;   /* bytes for index blocks, filters and page cache; 0: 64 MiB */
 	size_t argon_memory; /* bound for Argon2id, bytes; 0: 256 MiB */
 	uint32_t pack_size;  /* override, bytes (a small budget); 0: as configured */
+	/*
+	 * Where a request takes long, so many reads are made at once, before
+	 * they are needed; 0: none.  Nothing for local directories.
+	 */
+	unsigned readers;
+	bool reads;          /* snapshots and index will be read first */
+	/*
+	 * Directory of the local cache, for stores far away; borrowed for the
+	 * call of store_open.  NULL: none.  What of it is read is verified as
+	 * if the store had sent it; it may be removed at any time.
+	 */
+	const char *cache_dir;
+	uint64_t cache_bytes; /* at most, of all repositories cached there */
 };
+/* For tests: reads are made ahead by who says that they will be needed. */
+#define STORE_READERS_INLINE 0xffffffffu
 
 struct store;
 
@@ -147,5 +162,16 @@ int store_blob_open(struct store *st, struct store_worker *w,
  */
 int store_get(struct store *st, struct store_worker *w, enum store_kind kind,
     const uint8_t id[STORE_ID_LEN], struct buf *ret_data, struct err *err);
+
+/*
+ * Say that these blobs (pages, in this order) will probably be got soon: where
+ * a request takes long they are read meanwhile, neighbours in a pack at once.
+ * Nothing else happens, and nothing at all for a local directory.
+ */
+void store_get_ahead(struct store *st, const uint8_t (*ids)[STORE_ID_LEN],
+    size_t n);
+
+/* Does a request to the backend take long, so that many should be under way? */
+bool store_is_far(const struct store *st);
 
 #endif

@@ -4,6 +4,7 @@
  * chance, a blob is stored once more than needed.
  */
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ struct bad_copy {
 };
 
 struct store_bad {
+	atomic_uint shared;      /* who has it besides the first */
 	struct bad_copy *copies; /* sorted */
 	size_t ncopies;
 	uint64_t *packs;         /* those of which no copy counts, sorted */
@@ -30,13 +32,23 @@ struct store_bad {
 
 void store_bad_free(struct store_bad *b)
 {
-	if (b == NULL)
+	if (b == NULL || atomic_fetch_sub(&b->shared, 1) > 0)
 		return;
 	free(b->copies);
 	free(b->packs);
 	free(b->touched);
 	buf_release(&b->snapshots);
 	free(b);
+}
+
+void store_bad_adopt(struct store *st, struct store_bad *b)
+{
+	pthread_mutex_lock(&st->ix.refreshing);
+	if (st->bad == NULL) {
+		atomic_fetch_add(&b->shared, 1);
+		st->bad = b;
+	}
+	pthread_mutex_unlock(&st->ix.refreshing);
 }
 
 /* --- reading ----------------------------------------------------------------------*/

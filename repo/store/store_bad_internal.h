@@ -23,6 +23,8 @@ struct store_bad;
 /* The same as a set to be asked, empty when there is none; NULL with err. */
 struct store_bad *store_bad_read(struct store *st, struct err *err);
 void store_bad_free(struct store_bad *b); /* NULL is fine */
+/* Readers go by it, too, from now on, if none was read for them before. */
+void store_bad_adopt(struct store *st, struct store_bad *b);
 
 /* All of these take NULL for an empty list. */
 

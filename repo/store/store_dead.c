@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/backend/backend_ahead.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/log.h"
 #include "repo/base/mem.h"
@@ -283,12 +284,25 @@ static void bound_memory(struct store *st, struct store_dead *d)
 		d->gen[i].whole_parts = true;
 }
 
+/* Of generations that are not over, all that the listing shows is read. */
+static void dead_ahead(struct store *st, const struct store_keys *keys)
+{
+	for (size_t i = 0; st->far && i < keys->n; i++) {
+		struct fmt_key at;
+
+		if (fmt_key_parse(store_keys_at(keys, i), &at) == 0 &&
+		    !is_done(keys, at.n))
+			backend_ahead_all(st->be, store_keys_at(keys, i));
+	}
+}
+
 struct store_dead *store_dead_read(struct store *st, struct err *err)
 {
 	struct store_dead *d = mem_zalloc(sizeof(*d), "dead lists", err);
 	struct store_keys keys = { 0 };
 	int r = d == NULL ? -1 : store_keys_list(st->be, "gc/", &keys, err);
 
+	dead_ahead(st, &keys);
 	for (size_t i = 0; i < keys.n && r == 0; i++) {
 		struct fmt_key at;
 

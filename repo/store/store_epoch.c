@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/backend/backend_ahead.h"
 #include "repo/base/log.h"
 #include "repo/base/mem.h"
 #include "repo/store/store_internal.h"
@@ -288,6 +289,26 @@ static int grant_take(struct store *st, uint32_t n, const uint8_t admin_pub[32],
 	return r;
 }
 
+/* Those that are not known yet, as a grant mostly says only of its own epoch. */
+static void grants_ahead(struct store *st, struct fmt_list admins,
+    struct store_fresh *f)
+{
+	const uint8_t *pub;
+
+	for (uint32_t n = 1; st->far && fmt_admin_next(&admins, &pub) == 0;
+	    n++) {
+		uint8_t tag[FMT_TAG_LEN];
+		char key[FMT_KEY_MAX];
+
+		if (n < st->own->half.epoch ||
+		    store_fresh_epoch(st, f, n) != NULL)
+			continue;
+		fmt_epoch_tag(tag, pub);
+		fmt_key_grant(key, n, tag, st->info.slot);
+		backend_ahead_all(st->be, key);
+	}
+}
+
 int store_grants_follow(struct store *st, struct fmt_list admins,
     struct store_fresh *f, struct err *err)
 {
@@ -297,6 +318,7 @@ int store_grants_follow(struct store *st, struct fmt_list admins,
 	if (half->epoch == 0 || admins.n < half->epoch)
 		return err_set(err, ERR_CORRUPT,
 		    "it is older than this credential");
+	grants_ahead(st, admins, f);
 	for (uint32_t n = 1; fmt_admin_next(&admins, &pub) == 0; n++) {
 		const struct store_epoch *e = store_fresh_epoch(st, f, n);
 		const struct store_epoch *by;
@@ -330,6 +352,7 @@ struct store_epoch *store_epoch_find(struct store *st, uint32_t n,
 	if (e != NULL)
 		return e;
 	/* Keys may have been rotated since: look again before judging. */
+	backend_ahead_forget(st->be, "config/");
 	if (n != 0 && store_config_refresh(st, err) != 0)
 		return NULL;
 	e = store_epoch_known(st, n);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "repo/backend/backend_ahead.h"
 #include "repo/base/bytes.h"
 #include "repo/base/clock.h"
 #include "repo/base/log.h"
@@ -384,6 +385,7 @@ int store_snapshot_find(struct store *st, const char *spec,
 			    "(give an id, latest, latest@VOLUME or @TIME)",
 			    spec);
 	}
+	backend_ahead_forget(st->be, "snapshots/");
 	free(f.v);
 	store_keys_release(&f.keys);
 	return r;

@@ -9,6 +9,7 @@
 #include "repo/base/log.h"
 #include "repo/base/mem.h"
 #include "repo/store/store_bad_internal.h"
+#include "repo/store/store_disk_internal.h"
 #include "repo/store/store_internal.h"
 #include "repo/store/store_parity_internal.h"
 
@@ -446,6 +447,42 @@ int store_blob_open(struct store *st, struct store_worker *w,
 	return err_wrap(err, "%s: blob %.16s", pack, hex);
 }
 
+/* Read the sealed bytes from the store and open them. */
+static int copy_read(struct store *st, struct store_worker *w,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN],
+    const struct store_loc *loc, void *dst, struct err *err)
+{
+	if (store_pack_read(st, loc->pack, loc->offset, w->sealed.p,
+	        loc->sealed_len, err) != 0)
+		return -1;
+	return store_blob_open(st, w, kind, id, loc, w->sealed.p, dst, err);
+}
+
+/* The same of a page: by the local cache, while what that has is right. */
+static int copy_read_kept(struct store *st, struct store_worker *w,
+    enum store_kind kind, const uint8_t id[STORE_ID_LEN],
+    const struct store_loc *loc, void *dst, struct err *err)
+{
+	char key[FMT_KEY_MAX];
+
+	store_pack_name(st, loc->pack, key, sizeof(key));
+	if (store_disk_get(st->disk, key, loc->offset, w->sealed.p,
+	        loc->sealed_len)) {
+		if (store_blob_open(st, w, kind, id, loc, w->sealed.p, dst,
+		        err) == 0)
+			return 0;
+		if (err->class != ERR_CORRUPT)
+			return -1;
+		store_disk_drop(st->disk, key, loc->offset, loc->sealed_len);
+		err_clear(err);
+	}
+	if (copy_read(st, w, kind, id, loc, dst, err) != 0)
+		return -1;
+	store_disk_put(st->disk, key, loc->offset, w->sealed.p,
+	    loc->sealed_len);
+	return 0;
+}
+
 int store_get_copy(struct store *st, struct store_worker *w,
     enum store_kind kind, const uint8_t id[STORE_ID_LEN],
     const struct store_loc *loc, struct buf *ret_data, struct err *err)
@@ -457,10 +494,9 @@ int store_get_copy(struct store *st, struct store_worker *w,
 	if (buf_reserve(&w->sealed, loc->sealed_len) != 0 ||
 	    buf_reserve(ret_data, loc->plain_len) != 0)
 		return err_nomem(err, "a blob");
-	if (store_pack_read(st, loc->pack, loc->offset, w->sealed.p,
-	        loc->sealed_len, err) != 0 ||
-	    store_blob_open(st, w, kind, id, loc, w->sealed.p, ret_data->p,
-	        err) != 0)
+	if ((st->disk == NULL || kind == STORE_DATA ?
+	        copy_read(st, w, kind, id, loc, ret_data->p, err) :
+	        copy_read_kept(st, w, kind, id, loc, ret_data->p, err)) != 0)
 		return -1;
 	ret_data->len = loc->plain_len;
 	return 0;

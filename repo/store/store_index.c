@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/backend/backend_ahead.h"
 #include "repo/base/clock.h"
 #include "repo/base/log.h"
 #include "repo/base/mem.h"
@@ -11,6 +12,7 @@
 
 /* A segment that is listed and not there every time is somebody's mistake. */
 #define REFRESH_MAX 8
+#define AHEAD 16u /* segments that are fetched while one is opened */
 
 int store_index_init(struct store *st, size_t budget, struct err *err)
 {
@@ -268,8 +270,12 @@ static int index_open(struct store *st, const char *key, uint64_t size,
 	room = ix->used < ix->budget ? ix->budget - ix->used : 0;
 	pthread_mutex_unlock(&ix->lock);
 	r = store_segment_open(st, key, size, room, &sg, err);
-	if (r == 0)
-		return index_add(st, sg, err);
+	if (r == 0) {
+		r = index_add(st, sg, err);
+		if (r == 0)
+			store_segment_warm(st, sg);
+		return r;
+	}
 	if (r < 0 && err->class == ERR_NOTFOUND)
 		return 1;
 	/* A newer one, too: any part of the index may be left out. */
@@ -364,18 +370,30 @@ static int pick_new(struct store *st, const struct store_keys *keys,
 	return 0;
 }
 
+/* The i-th is opened now, then the next ones. */
+static void found_ahead(struct store *st, const struct found *v, size_t i,
+    size_t n)
+{
+	for (size_t j = i == 0 ? 0 : i + AHEAD - 1; j < n && j < i + AHEAD; j++)
+		store_ahead_segment(st, v[j].key, v[j].size);
+}
+
 /*
  * List once, drop what does not count any more and open what is new: 0, 1
  * when something had gone, -1.
  */
-static int refresh_once(struct store *st, struct err *err)
+static int refresh_once(struct store *st, struct store_keys *early,
+    struct err *err)
 {
-	struct store_keys keys = { 0 };
+	struct store_keys keys = *early;
 	struct store_manifest m = { 0 };
 	struct found *found = NULL;
 	bool gone = false;
 	size_t n = 0;
-	int r = store_manifest_list(st, &keys, &m, err);
+	int r;
+
+	*early = (struct store_keys){ 0 };
+	r = store_manifest_list(st, &keys, &m, err);
 
 	if (r == 0)
 		r = index_retire(st, &m, err);
@@ -386,6 +404,7 @@ static int refresh_once(struct store *st, struct err *err)
 	if (r == 0)
 		r = pick_new(st, &keys, &m, found, &n, err);
 	for (size_t i = 0; i < n && r >= 0; i++) {
+		found_ahead(st, found, i, n);
 		r = index_open(st, found[i].key, found[i].size, err);
 		gone |= r > 0;
 	}
@@ -419,18 +438,26 @@ int store_index_refresh(struct store *st, int64_t fresh_ns, struct err *err)
 	    (ix->listed_ns < asked - fresh_ns || ix->listed_ns <=
 	        __atomic_load_n(&ix->root_ns, __ATOMIC_RELAXED)));
 	if (stale) {
-		int64_t begun = clock_mono_ns();
+		int64_t begun = store_ahead_index_asked(st);
+		struct store_keys early = { 0 };
 
+		/* Who wants it as new as it can be does not take an older one. */
+		if (fresh_ns == STORE_ANY_AGE)
+			store_early_take(st, true, &early, &begun);
+		if (st->bad == NULL && early.n == 0 && fresh_ns ==
+		    STORE_ANY_AGE)
+			backend_ahead_list(st->be, "index/");
 		if (st->bad == NULL)
 			st->bad = store_bad_read(st, err);
 		if (st->bad == NULL) {
+			store_keys_release(&early);
 			pthread_mutex_unlock(&ix->refreshing);
 			return -1;
 		}
 		/* What had gone has been merged: list once more. */
 		r = 1;
 		for (int i = 0; i < REFRESH_MAX && r > 0; i++)
-			r = refresh_once(st, err);
+			r = refresh_once(st, &early, err);
 		if (r >= 0) {
 			ix->listed = true;
 			ix->listed_ns = begun;

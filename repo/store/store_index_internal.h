@@ -14,6 +14,8 @@
 /* The index and what it stands on: blocks, pack numbers, segments. */
 
 #define STORE_BLOCK_PLAIN FMT_BLOCK_PLAIN
+#define STORE_IMAGE_MAX ((uint64_t)512 << 10) /* a segment this small is read whole */
+#define STORE_PIECE_BLOCKS 64u /* blocks of buckets or filter to one read */
 
 struct store_epoch;
 
@@ -78,6 +80,9 @@ struct store_segment {
 	uint32_t *buckets;      /* NULL: read through the cache */
 	uint16_t *filters;      /* NULL: not in memory */
 	uint32_t *numbers;      /* of its packs in the store; UINT32_MAX: unknown */
+	uint8_t *image;         /* all of it, while it is being opened; or NULL */
+	bool cached;            /* of what was opened the local cache had some */
+	bool fresh;             /* and must not be asked now */
 	bool gone;              /* was not there when it was read (atomic) */
 };
 
@@ -93,7 +98,38 @@ void store_segment_close(struct store_segment *sg);
 /* Free all of it but its key. */
 void store_segment_shed(struct store_segment *sg);
 
-/* Read and open one block past the cache; dst has room for a sealed one. */
+/* Open the block at `sealed` in place; *ret_len: its plain length. */
+int store_segment_block_open(struct store *st, const struct store_segment *sg,
+    uint32_t block, uint8_t *sealed, uint32_t *ret_len, struct err *err);
+/* It was not there when it was read.  -1 with class NOTFOUND. */
+int store_segment_gone(struct store *st, struct store_segment *sg,
+    struct err *err);
+
+/* --- where a request takes long (store_far.c) */
+
+/*
+ * Read a range of an object that never changes, from the local cache unless
+ * `fresh`; *ret_cached becomes true when it came from there.  What comes from
+ * the store is kept.  0, 1 when there is no such object, -1.
+ */
+int store_range_get(struct store *st, const char *key, uint64_t off, void *dst,
+    size_t len, bool fresh, bool *ret_cached, struct err *err);
+/*
+ * A block (plain at dst, with room for a sealed one) with those around it, which
+ * go to the block cache: a request for one of them would take as long.
+ */
+int store_segment_group(struct store *st, struct store_segment *sg,
+    uint32_t block, uint8_t *dst, uint32_t *ret_len, struct err *err);
+/* What is read of it when it is opened: its head is known. */
+void store_segment_ahead(struct store *st, const struct store_segment *sg,
+    size_t room);
+/* It is part of the index: entries and packs to the block cache, if few. */
+void store_segment_warm(struct store *st, struct store_segment *sg);
+/* Somebody goes through all blocks, and is at this one. */
+void store_segment_scan_ahead(struct store *st, const struct store_segment *sg,
+    uint32_t block);
+
+/* Read and open one block past all caches; dst has room for a sealed one. */
 int store_segment_load(struct store *st, struct store_segment *sg,
     uint32_t block, uint8_t *dst, uint32_t *ret_len, struct err *err);
 /* Copy `len` bytes from offset off of an opened block, through the cache. */
@@ -137,7 +173,8 @@ struct store_manifest {
 /*
  * List index/ with the manifest in force: the listing has missed no segment
  * that the manifest does not replace, whatever is merged meanwhile.  *ret_keys
- * and *ret are replaced.  0 or -1.
+ * and *ret are replaced; keys that are there already are the first listing.
+ * 0 or -1.
  */
 int store_manifest_list(struct store *st, struct store_keys *ret_keys,
     struct store_manifest *ret, struct err *err);
@@ -168,6 +205,7 @@ struct store_index {
 	size_t nignored;
 	struct crypto_aead *aeads[4]; /* contexts at rest, for reading blocks */
 	size_t budget, used;
+	size_t warmed;              /* bytes put to the block cache at opening */
 	bool listed;
 	int64_t listed_ns;          /* when the last listing began (mono) */
 	int64_t root_ns;            /* of the last store_index_stale (mono) */

@@ -91,6 +91,50 @@ struct store_snapkey { uint64_t start_ms; size_t key; };
 int store_snapshot_keys(struct store *st, struct store_keys *keys,
     struct store_snapkey **ret, size_t *ret_n, struct err *err);
 
+/* --- reading ahead (store_ahead.c) ------------------------------------------------*/
+
+/* Listings made at opening, until who they are for takes them. */
+struct store_early {
+	int64_t ns; /* when they began (mono) */
+	int64_t index_ns; /* when index/ was asked for otherwise; 0: not */
+	struct store_keys snapshots, index;
+	bool snapshots_there, index_there;
+};
+
+/*
+ * Each says what will be read next, where that takes long (st->far); none can
+ * fail.  What is asked for is read as of then: so a caller asks for listings,
+ * and for objects that stand in one, only behind what has to come before them.
+ */
+struct backend *store_ahead_new(struct backend *be, unsigned readers,
+    size_t memory, struct err *err);
+/* At opening: its listings; keys_prefix: of the wraps that will be tried. */
+void store_ahead_open(struct store *st, const char *keys_prefix);
+void store_ahead_config(struct store *st, const struct store_keys *keys);
+void store_ahead_wraps(struct store *st, const struct store_keys *keys);
+/* The store is open: what who reads snapshots looks at first. */
+void store_ahead_opened(struct store *st);
+/*
+ * Take a listing that was made then, if it is young enough (it began at
+ * *ret_ns, mono), of index/ or snapshots/.
+ */
+bool store_early_take(struct store *st, bool index, struct store_keys *ret,
+    int64_t *ret_ns);
+void store_early_release(struct store *st);
+/* Ask for index/; the next refresh knows that its listing is as old as this. */
+void store_ahead_index_list(struct store *st);
+int64_t store_ahead_index_asked(struct store *st);
+/* snapshots/ was listed: what comes behind it. */
+void store_ahead_listed(struct store *st, const struct store_keys *keys);
+/* index/ was listed: manifests, and segments that are short. */
+void store_ahead_index(struct store *st, const struct store_keys *keys);
+void store_ahead_segment(struct store *st, const char *key, uint64_t size);
+/* An object, and the certificate of its slot. */
+void store_ahead_signed(struct store *st, const char *key);
+/* The i-th of n snapshots is read now, then the next ones. */
+void store_ahead_snapshots(struct store *st, const struct store_keys *keys,
+    const struct store_snapkey *v, size_t i, size_t n);
+
 /* --- dead sets (store_dead.c) -------------------------------------------------------------*/
 
 struct store_dead;
@@ -115,7 +159,8 @@ bool store_dead_deletes(const struct store_dead *d);
 bool store_dead_may_carry(const struct store_dead *d,
     const uint8_t slot[STORE_SLOT_LEN], const char *session);
 
-struct store_bad; /* store_bad_internal.h */
+struct store_bad;  /* store_bad_internal.h */
+struct store_disk; /* store_disk_internal.h */
 
 /* --- the store ------------------------------------------------------------------------------*/
 
@@ -125,6 +170,9 @@ struct store {
 	char *domain, *label;      /* what info points to */
 	struct store_options opt;
 	bool local, cheap_ranges;  /* of the backend */
+	bool far;                  /* reads are made ahead */
+	struct store_disk *disk;   /* the local cache, or NULL */
+	struct store_early early;
 	struct buf config;         /* the object that counted when it was opened */
 	struct store_own *own;     /* secret memory */
 	const struct crypto_idkey *idkey; /* of the family in use; borrowed */

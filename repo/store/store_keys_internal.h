@@ -78,7 +78,7 @@ struct store_slot {
 	uint8_t slot[STORE_SLOT_LEN];
 	uint8_t sign_pub[32], box_pub[32];
 	unsigned rights;
-	char *domain;
+	char *domain, *label;
 	bool ended;
 	uint32_t config;               /* number of the config that was asked */
 	struct fmt_stood *standing;    /* sessions that outlive the slot's end */
@@ -178,7 +178,7 @@ int store_slot_lacks(struct store *st, const uint8_t slot[STORE_SLOT_LEN],
 /* Believed certificate of a slot, cached; NULL with err. */
 const struct store_slot *store_slot_find(struct store *st,
     const uint8_t slot[STORE_SLOT_LEN], struct err *err);
-/* Fill sl (of which slot is set) from its certificate; domain is owned by sl. */
+/* Fill sl (of which slot is set) from its certificate; it owns the strings. */
 int store_slot_cert(struct store *st, struct store_slot *sl, struct err *err);
 /* Return true when what that session of the slot signed still counts. */
 bool store_slot_stands(const struct store_slot *sl, const char *session);
@@ -218,6 +218,9 @@ int store_slot_signed(struct store *st, const char *key, const void *obj,
 typedef int store_accept_fn(struct store *st, void *ctx, struct err *err);
 int store_unlock(struct store *st, const struct store_secret *secret,
     size_t argon_memory, store_accept_fn *accept, void *ctx, struct err *err);
+
+/* Have what store_unlock will read, and what is listed beside it, read ahead. */
+void store_unlock_ahead(struct store *st, const struct store_secret *secret);
 
 /* A new credential to be put: what init and key add have in common. */
 struct store_new_key {

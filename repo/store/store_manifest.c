@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/backend/backend_ahead.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/mem.h"
 #include "repo/store/store_internal.h"
@@ -147,10 +148,17 @@ int store_manifest_list(struct store *st, struct store_keys *ret_keys,
     struct store_manifest *ret, struct err *err)
 {
 	for (int i = 0; i < LISTINGS_MAX; i++) {
-		int r;
+		bool early = i == 0 && ret_keys->n > 0;
+		int r = 0;
 
 		store_manifest_release(ret);
-		r = store_keys_list(st->be, "index/", ret_keys, err);
+		if (!early) {
+			/* Nothing from before this listing may follow it. */
+			backend_ahead_forget(st->be, "index/manifest/");
+			r = store_keys_list(st->be, "index/", ret_keys, err);
+		}
+		if (r == 0 && !early)
+			store_ahead_index(st, ret_keys);
 		if (r == 0)
 			r = manifest_find(st, ret_keys, ret, err);
 		if (r == 0)

@@ -9,30 +9,26 @@
 #include "repo/base/log.h"
 #include "repo/base/mem.h"
 #include "repo/store/store_bad_internal.h"
+#include "repo/store/store_disk_internal.h"
 #include "repo/store/store_internal.h"
 #include "repo/store/store_parity_internal.h"
 
 /* The own slot: not left out of the current epoch, and not removed. */
 static int open_own_slot(struct store *st, struct err *err)
 {
-	char slot[FMT_HEX_SLOT], key[FMT_KEY_MAX];
-	CLEANUP_FREE uint8_t *obj = NULL;
-	struct fmt_cert c;
-	size_t len;
-	int r;
+	const struct store_slot *sl;
+	char slot[FMT_HEX_SLOT];
 
-	hex_encode(slot, st->info.slot, STORE_SLOT_LEN);
-	if (store_config_own(st, err) != 0 ||
-	    store_slot_find(st, st->info.slot, err) == NULL)
+	if (store_config_own(st, err) != 0)
 		return -1;
-	fmt_key_cert(key, st->info.slot);
-	r = backend_get_all(st->be, key, STORE_SMALL_OBJECT, &obj, &len, err);
-	if (r != 0)
-		return r < 0 ? -1 :
-		    err_set(err, ERR_AUTH, "slot %s has been removed", slot);
-	if (fmt_cert_decode(obj, len, &c, err) != 0)
-		return err_wrap(err, "%s", key);
-	st->label = mem_memdup0(c.label.p, c.label.len, err);
+	sl = store_slot_find(st, st->info.slot, err);
+	if (sl == NULL && err->class == ERR_NOTFOUND) {
+		hex_encode(slot, st->info.slot, STORE_SLOT_LEN);
+		return err_set(err, ERR_AUTH, "slot %s has been removed", slot);
+	}
+	if (sl == NULL)
+		return -1;
+	st->label = mem_strdup(sl->label, err);
 	return st->label == NULL ? -1 : 0;
 }
 
@@ -54,6 +50,15 @@ static struct store *store_alloc(struct backend *be,
 	if (st->opt.argon_memory == 0)
 		st->opt.argon_memory = (size_t)256 << 20;
 	backend_caps(be, &caps);
+	st->far = !caps.local && st->opt.readers > 0;
+	if (st->far) {
+		st->be = store_ahead_new(be, st->opt.readers, st->opt.memory,
+		    err);
+		if (st->be == NULL) {
+			free(st);
+			return NULL;
+		}
+	}
 	st->local = caps.local;
 	st->cheap_ranges = caps.cheap_ranges;
 	pthread_mutex_init(&st->keys_lock, NULL);
@@ -114,8 +119,10 @@ static int open_all(struct store *st, const struct store_secret *secret,
 	struct store_keys keys = { 0 };
 	int r = -1;
 
+	store_unlock_ahead(st, secret);
 	if (store_keys_list(st->be, "config/", &keys, err) != 0)
 		return -1;
+	store_ahead_config(st, &keys);
 	if (keys.n == 0) {
 		no_config(st, err);
 		goto out;
@@ -125,6 +132,11 @@ static int open_all(struct store *st, const struct store_secret *secret,
 		goto out;
 	st->info.domain = st->domain;
 	st->info.label = st->label;
+	if (st->far && st->opt.cache_dir != NULL)
+		st->disk = store_disk_open(st->opt.cache_dir,
+		    st->opt.cache_bytes, st->info.repository);
+	st->opt.cache_dir = NULL;
+	store_ahead_opened(st);
 	r = 0;
 out:
 	store_keys_release(&keys);
@@ -154,6 +166,8 @@ void store_close(struct store *st)
 {
 	if (st == NULL)
 		return;
+	store_early_release(st);
+	store_disk_close(st->disk);
 	store_index_release(st);
 	store_bad_free(st->bad);
 	store_cache_free(st->cache);

@@ -186,31 +186,21 @@ static int choose_rest(struct store_session *s, const struct store_keys *keys,
 	return r < 0 ? -1 : 0;
 }
 
-int store_parent_choose(struct store_session *s, const char *spec,
-    const char *rest, struct err *err)
+int store_parent_choose(struct store_session *s, const struct store_keys *keys,
+    const char *spec, const char *rest, struct err *err)
 {
-	struct store_keys keys = { 0 };
-	char prefix[FMT_KEY_MAX], slot[FMT_HEX_SLOT], volume[17];
 	struct store_snapshot *newest = NULL;
-	int r;
+	int r = chain_end(s, keys, &newest, err);
 
-	hex_encode(slot, s->st->info.slot, STORE_SLOT_LEN);
-	hex_encode(volume, s->volume_hash, 8);
-	snprintf(prefix, sizeof(prefix), "snapshots/%s/%s-", slot, volume);
-	/* Names differ in time alone up to there: sorted is oldest first. */
-	if (store_keys_list(s->st->be, prefix, &keys, err) != 0)
-		return -1;
-	r = chain_end(s, &keys, &newest, err);
 	if (r == 0 && (spec == NULL || strcmp(spec, "auto") == 0)) {
-		r = parent_auto(s, &keys, newest, err);
+		r = parent_auto(s, keys, newest, err);
 	} else {
 		store_snapshot_free(newest);
 		if (r == 0 && strcmp(spec, "none") != 0)
 			r = parent_named(s, spec, &s->parent, err);
 	}
 	if (r == 0)
-		r = choose_rest(s, &keys, rest, err);
-	store_keys_release(&keys);
+		r = choose_rest(s, keys, rest, err);
 	if (r == 0 && s->parent != NULL)
 		s->carry = !store_bad_more(s->bad) &&
 		    store_dead_may_carry(s->dead, s->parent->slot,

@@ -6,6 +6,7 @@
 #include "repo/base/log.h"
 #include "repo/base/mem.h"
 #include "repo/store/store_bad_internal.h"
+#include "repo/store/store_disk_internal.h"
 #include "repo/store/store_session_internal.h"
 
 /* --- what is present (R2) ------------------------------------------------------*/
@@ -262,6 +263,9 @@ static int put_payload(struct store_session *s, struct store_worker *w,
 	r = seal(s, w, kind, ret->id, pl, len, ordinal, p->buf->key, dst, err);
 	if (r != 0)
 		store_session_fail(s, err); /* before the pack is finished */
+	else if (kind != STORE_DATA) /* the next backup reads its state */
+		store_disk_put(s->st->disk, p->key,
+		    (uint64_t)(dst - p->buf->mem), dst, sealed);
 	pthread_mutex_lock(&s->lock);
 	store_pack_sealed(p);
 	if (r == 0) {

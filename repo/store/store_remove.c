@@ -255,7 +255,8 @@ static int may_end(struct removal *rm, struct store_remove_result *ret,
 		return 1;
 	}
 	free(rm->cert.domain);
-	rm->cert.domain = NULL;
+	free(rm->cert.label);
+	rm->cert.domain = rm->cert.label = NULL;
 	if (store_slot_cert(rm->st, &rm->cert, err) != 0)
 		return err->class == ERR_NOTFOUND ? err_set(err, ERR_NOTFOUND,
 		    "there is no credential %s", rm->hex) : -1;
@@ -394,6 +395,7 @@ int store_key_remove(struct store *st, const char *slot,
 	if (r >= 0)
 		remove_objects(&rm);
 	free(rm.cert.domain);
+	free(rm.cert.label);
 	free(rm.v);
 	return r < 0 ? -1 : r == ENDED_BEFORE;
 }

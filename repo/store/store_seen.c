@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/backend/backend_ahead.h"
 #include "repo/base/bytes.h"
 #include "repo/store/store_internal.h"
 #include "repo/store/store_seen.h"
@@ -167,6 +168,15 @@ int store_seen_compare(struct store *st, const struct store_seen *v, size_t n,
 
 	if (n > LIST_FROM)
 		r = store_keys_list(st->be, "snapshots/", &keys, err);
+	for (size_t i = 0; i < n && n <= LIST_FROM; i++) {
+		struct fmt_session_name name;
+		char key[FMT_KEY_MAX];
+
+		if (fmt_session_parse(v[i].session, &name) != 0)
+			continue;
+		fmt_key_snapshot(key, v[i].slot, v[i].session);
+		backend_ahead_stat(st->be, key);
+	}
 	for (size_t i = 0; i < n && r == 0; i++) {
 		struct fmt_session_name name;
 		char key[FMT_KEY_MAX];

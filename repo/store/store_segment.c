@@ -5,12 +5,11 @@
 
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
+#include "repo/base/log.h"
 #include "repo/base/mem.h"
 #include "repo/store/store_internal.h"
 
-#define IMAGE_MAX ((uint64_t)512 << 10) /* a segment this small is read whole */
 #define HELD_MIN ((size_t)8 << 20)      /* hashes that any budget allows */
-#define PIECE_BLOCKS 64                 /* filter blocks to one read */
 #define SCAN_ENTRIES 64                 /* entries looked at in one go */
 
 static void segment_free_p(struct store_segment **sg)
@@ -28,6 +27,8 @@ void store_segment_shed(struct store_segment *sg)
 	sg->buckets = NULL;
 	sg->filters = NULL;
 	sg->numbers = NULL;
+	free(sg->image);
+	sg->image = NULL;
 }
 
 void store_segment_close(struct store_segment *sg)
@@ -39,7 +40,7 @@ void store_segment_close(struct store_segment *sg)
 }
 
 /* Read a range of the segment, from its image when there is one. */
-static int segment_fetch(struct store *st, const struct store_segment *sg,
+static int segment_fetch(struct store *st, struct store_segment *sg,
     const uint8_t *image, uint64_t off, void *dst, size_t len, struct err *err)
 {
 	int r;
@@ -50,7 +51,8 @@ static int segment_fetch(struct store *st, const struct store_segment *sg,
 		memcpy(dst, image + off, len);
 		return 0;
 	}
-	r = backend_get(st->be, sg->key, off, dst, len, err);
+	r = store_range_get(st, sg->key, off, dst, len, sg->fresh, &sg->cached,
+	    err);
 	return r > 0 ? err_set(err, ERR_NOTFOUND, "%s: does not exist",
 	    sg->key) : r;
 }
@@ -87,8 +89,7 @@ static int segment_verify(struct store *st, struct store_segment *sg,
 	    sg->hashes, sg->lay.blocks, pub, err);
 }
 
-/* Open the block at `sealed` in place; *ret_len: its plain length. */
-static int block_open(struct store *st, const struct store_segment *sg,
+int store_segment_block_open(struct store *st, const struct store_segment *sg,
     uint32_t block, uint8_t *sealed, uint32_t *ret_len, struct err *err)
 {
 	struct crypto_aead *a = store_aead_take(st, err);
@@ -108,13 +109,13 @@ static int block_open(struct store *st, const struct store_segment *sg,
 }
 
 /* Read a whole section of numbers into dst (little-endian as stored). */
-static int section_load(struct store *st, const struct store_segment *sg,
+static int section_load(struct store *st, struct store_segment *sg,
     const uint8_t *image, enum fmt_section which, uint8_t *dst,
     struct err *err)
 {
 	const struct fmt_section_layout *sec = &sg->lay.sec[which];
 	CLEANUP_FREE uint8_t *piece = NULL;
-	uint32_t most = sec->blocks < PIECE_BLOCKS ? sec->blocks : PIECE_BLOCKS;
+	uint32_t most = sec->blocks < STORE_PIECE_BLOCKS ? sec->blocks : STORE_PIECE_BLOCKS;
 
 	piece = malloc((size_t)most * FMT_BLOCK_SEALED + 1);
 	if (piece == NULL)
@@ -134,8 +135,8 @@ static int section_load(struct store *st, const struct store_segment *sg,
 		for (uint32_t j = 0; j < n; j++) {
 			uint8_t *b = piece + (size_t)j * FMT_BLOCK_SEALED;
 
-			if (block_open(st, sg, sec->first + i + j, b, &len,
-			        err) != 0)
+			if (store_segment_block_open(st, sg,
+			        sec->first + i + j, b, &len, err) != 0)
 				return -1;
 			memcpy(dst, b, len);
 			dst += len;
@@ -186,7 +187,7 @@ static int segment_bounds(struct store *st, const struct store_segment *sg,
 	struct backend_stat bs;
 	int r;
 
-	if (sg->lay.size <= IMAGE_MAX)
+	if (sg->lay.size <= STORE_IMAGE_MAX)
 		return 0; /* read whole, so the end of it is met */
 	if (most < HELD_MIN)
 		most = HELD_MIN;
@@ -260,13 +261,14 @@ static int segment_begin(struct store *st, struct store_segment *sg,
 {
 	int r;
 
-	if (size < FMT_SEGMENT_HEAD || size > IMAGE_MAX)
-		return backend_get(st->be, sg->key, 0, head, FMT_SEGMENT_HEAD,
-		    err);
+	if (size < FMT_SEGMENT_HEAD || size > STORE_IMAGE_MAX)
+		return store_range_get(st, sg->key, 0, head, FMT_SEGMENT_HEAD,
+		    sg->fresh, &sg->cached, err);
 	*ret_image = malloc(size);
 	if (*ret_image == NULL)
 		return err_nomem(err, "an index segment");
-	r = backend_get(st->be, sg->key, 0, *ret_image, size, err);
+	r = store_range_get(st, sg->key, 0, *ret_image, size, sg->fresh,
+	    &sg->cached, err);
 	if (r == 0)
 		memcpy(head, *ret_image, FMT_SEGMENT_HEAD);
 	return r;
@@ -298,16 +300,41 @@ static int segment_read_in(struct store *st, struct store_segment *sg,
 	r = segment_bounds(st, sg, size, err);
 	if (r != 0)
 		return r;
-	if (image == NULL && sg->lay.size <= IMAGE_MAX) {
+	if (image == NULL && sg->lay.size <= STORE_IMAGE_MAX) {
 		image = malloc(sg->lay.size);
 		if (image == NULL)
 			return err_nomem(err, "an index segment");
-		r = backend_get(st->be, sg->key, 0, image, sg->lay.size, err);
+		r = store_range_get(st, sg->key, 0, image, sg->lay.size,
+		    sg->fresh, &sg->cached, err);
 		if (r != 0)
 			return r;
 	}
+	if (image == NULL)
+		store_segment_ahead(st, sg, room);
 	r = segment_load_hashes(st, sg, &at, head, image, err);
-	return r != 0 ? r : segment_load_search(st, sg, image, room, err);
+	if (r == 0)
+		r = segment_load_search(st, sg, image, room, err);
+	if (r == 0 && st->far)
+		sg->image = STEAL_PTR(image);
+	return r;
+}
+
+/* The same from the store, when what the local cache has is wrong. */
+static int segment_read_again(struct store *st, struct store_segment *sg,
+    uint64_t size, size_t room, struct err *err)
+{
+	int r = segment_read_in(st, sg, size, room, err);
+
+	if (r >= 0 || err->class != ERR_CORRUPT || !sg->cached)
+		return r;
+	log_msg(LOG_INFO, "%s: what the local cache has of it is wrong (%s)",
+	    sg->key, err->msg);
+	store_segment_shed(sg);
+	sg->used = 0;
+	sg->fresh = true;
+	r = segment_read_in(st, sg, size, room, err);
+	sg->fresh = false;
+	return r;
 }
 
 int store_segment_open(struct store *st, const char *key, uint64_t size,
@@ -322,7 +349,7 @@ int store_segment_open(struct store *st, const char *key, uint64_t size,
 	if (sg == NULL)
 		return -1;
 	memcpy(sg->key, key, strlen(key) + 1);
-	r = segment_read_in(st, sg, size, room, err);
+	r = segment_read_again(st, sg, size, room, err);
 	if (r != 0)
 		return r < 0 ? err_wrap(err, "%s", key) : r;
 	if (fmt_key_parse(key, &at) == 0 && at.place == FMT_AT_SEGMENT &&
@@ -334,23 +361,29 @@ int store_segment_open(struct store *st, const char *key, uint64_t size,
 
 /* --- reading ----------------------------------------------------------------------*/
 
+int store_segment_gone(struct store *st, struct store_segment *sg,
+    struct err *err)
+{
+	__atomic_store_n(&sg->gone, true, __ATOMIC_RELAXED);
+	/* It was merged: no listing from before that will do. */
+	store_index_stale(st);
+	return err_set(err, ERR_NOTFOUND, "%s: does not exist", sg->key);
+}
+
 int store_segment_load(struct store *st, struct store_segment *sg,
     uint32_t block, uint8_t *dst, uint32_t *ret_len, struct err *err)
 {
 	uint64_t off;
+	int r;
 
 	if (fmt_segment_block(&sg->lay, block, &off, ret_len, err) != 0)
 		return -1;
-	if (segment_fetch(st, sg, NULL, off, dst, *ret_len + CRYPTO_TAG_LEN,
-	        err) != 0) {
-		if (err->class == ERR_NOTFOUND) {
-			__atomic_store_n(&sg->gone, true, __ATOMIC_RELAXED);
-			/* It was merged: no listing from before that will do. */
-			store_index_stale(st);
-		}
-		return -1;
-	}
-	if (block_open(st, sg, block, dst, ret_len, err) != 0)
+	store_segment_scan_ahead(st, sg, block);
+	r = backend_get(st->be, sg->key, off, dst, *ret_len + CRYPTO_TAG_LEN,
+	    err);
+	if (r != 0)
+		return r > 0 ? store_segment_gone(st, sg, err) : -1;
+	if (store_segment_block_open(st, sg, block, dst, ret_len, err) != 0)
 		return err_wrap(err, "%s", sg->key);
 	return 0;
 }
@@ -364,9 +397,11 @@ int store_segment_read(struct store *st, struct store_segment *sg,
 
 	if (store_cache_get(st->cache, key, off, len, dst))
 		return 0;
-	if (store_segment_load(st, sg, block, plain, &have, err) != 0)
+	if (st->far ? store_segment_group(st, sg, block, plain, &have, err) :
+	    store_segment_load(st, sg, block, plain, &have, err))
 		return -1;
-	store_cache_put(st->cache, key, plain, have);
+	if (!st->far)
+		store_cache_put(st->cache, key, plain, have);
 	if (off + len > have)
 		return err_set(err, ERR_BUG, "%s: block %u is shorter than "
 		    "what is read of it", sg->key, block);

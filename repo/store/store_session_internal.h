@@ -190,9 +190,10 @@ int store_session_end(struct store_session *s, struct err *err);
 
 /*
  * Choose the parent, what stands behind a checkpoint, and the predecessor (R3),
- * after gc/ was read.  spec and rest as in store_session_options.
+ * after gc/ was read.  keys: the volume's snapshots, listed after that, too.
+ * spec and rest as in store_session_options.
  */
-int store_parent_choose(struct store_session *s, const char *spec,
-    const char *rest, struct err *err);
+int store_parent_choose(struct store_session *s, const struct store_keys *keys,
+    const char *spec, const char *rest, struct err *err);
 
 #endif

@@ -95,6 +95,7 @@ static void slot_free(struct store_slot *sl)
 		return;
 	free(sl->standing);
 	free(sl->domain);
+	free(sl->label);
 	free(sl);
 }
 
@@ -172,7 +173,10 @@ int store_slot_cert(struct store *st, struct store_slot *sl, struct err *err)
 	sl->rights = c.rights;
 	sl->domain = mem_memdup0(c.domain.p == NULL ? "" : c.domain.p,
 	    c.domain.len, err);
-	return sl->domain == NULL ? -1 : 0;
+	if (sl->domain != NULL)
+		sl->label = mem_memdup0(c.label.p == NULL ? "" : c.label.p,
+		    c.label.len, err);
+	return sl->label == NULL ? -1 : 0;
 }
 
 static int slot_read(struct store *st, struct store_slot *sl,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/backend/backend_ahead.h"
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/log.h"
@@ -390,10 +391,16 @@ int store_snapshot_keys(struct store *st, struct store_keys *keys,
     struct store_snapkey **ret, size_t *ret_n, struct err *err)
 {
 	struct store_keys notes = { 0 };
-	int r = store_keys_list(st->be, "snapshots/", keys, err);
+	int64_t since;
+	int r = 0;
 
 	*ret_n = 0;
 	*ret = NULL;
+	if (!store_early_take(st, false, keys, &since)) {
+		r = store_keys_list(st->be, "snapshots/", keys, err);
+		if (r == 0)
+			store_ahead_listed(st, keys);
+	}
 	/* What stands is judged by the newest config: whose slot has ended. */
 	if (r == 0)
 		r = store_config_refresh(st, err);
@@ -443,6 +450,7 @@ int store_snapshots(struct store *st, bool checkpoints,
 		const char *key = store_keys_at(&keys, v[i].key);
 		struct store_snapshot *sn = NULL;
 
+		store_ahead_snapshots(st, &keys, v, i, n);
 		r = store_snapshot_load(st, key, &sn, NULL, err);
 		if (r == 0)
 			sn->stored_ns = keys.v[v[i].key].mtime_ns;
@@ -459,6 +467,7 @@ int store_snapshots(struct store *st, bool checkpoints,
 		}
 		store_snapshot_free(sn);
 	}
+	backend_ahead_forget(st->be, "snapshots/");
 	free(v);
 	store_keys_release(&keys);
 	return r;

@@ -93,6 +93,15 @@ static int unlock_prepare(struct unlock *u, struct err *err)
 	return 0;
 }
 
+/* What the keys of all wraps that may fit begin with. */
+static void keys_prefix(const struct unlock *u, char ret[FMT_KEY_MAX])
+{
+	char slot[FMT_HEX_SLOT];
+
+	hex_encode(slot, u->slot, STORE_SLOT_LEN);
+	snprintf(ret, FMT_KEY_MAX, u->one ? "keys/%s/" : "keys/", slot);
+}
+
 /* Why the one slot that could be meant did not open. */
 static int unlock_one_failed(struct unlock *u, struct err *err)
 {
@@ -183,4 +192,20 @@ int store_unlock(struct store *st, const struct store_secret *secret,
 		r = unlock_all(&u, err);
 	crypto_secret_free(u.k);
 	return r;
+}
+
+void store_unlock_ahead(struct store *st, const struct store_secret *secret)
+{
+	struct unlock u = { .st = st, .secret = secret };
+	struct err none = ERR_INIT;
+	char prefix[FMT_KEY_MAX];
+
+	if (!st->far)
+		return;
+	u.k = crypto_secret_new(64, &none);
+	if (u.k != NULL && unlock_prepare(&u, &none) == 0) {
+		keys_prefix(&u, prefix);
+		store_ahead_open(st, prefix);
+	}
+	crypto_secret_free(u.k);
 }

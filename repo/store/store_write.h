@@ -115,6 +115,13 @@ int store_present(struct store_session *s, const uint8_t id[STORE_ID_LEN],
     struct err *err);
 
 /*
+ * Say that these blobs will probably be asked for, or put: where a request takes
+ * long, whether their packs are there is asked meanwhile.
+ */
+void store_present_ahead(struct store_session *s,
+    const uint8_t (*ids)[STORE_ID_LEN], size_t n);
+
+/*
  * Where R3 allows what a parent refers to (chunk, bundle, catalog leaf, map
  * page) to be carried over unread: may this be?  Return 0; 1 when it must be
  * read and stored again, for it is listed as damaged and no copy is known to be

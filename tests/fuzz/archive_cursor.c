@@ -204,7 +204,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct rd r = rd_init(data, size);
 	struct input in = { .most = size + 16 };
-	struct archive_io io = { get, put, &in };
+	struct archive_io io = { .get = get, .put = put, .ctx = &in };
 	unsigned kind = rd_u8(&r) % 3;
 	struct archive_ref root = { .level = rd_u8(&r), .entries = rd_u32(&r) };
 

@@ -164,7 +164,7 @@ static void write_entries(const struct archive_io *io, size_t n,
 static void entries(size_t n)
 {
 	struct file_pages p = { tmpfile(), 0, 0 };
-	struct archive_io io = { get, put, &p };
+	struct archive_io io = { .get = get, .put = put, .ctx = &p };
 	struct err err = ERR_INIT;
 	struct archive_ref cat, state;
 	struct archive_catalog *c;
@@ -200,7 +200,7 @@ static void entries(size_t n)
 static void runs(size_t n)
 {
 	struct file_pages p = { tmpfile(), 0, 0 };
-	struct archive_io io = { get, put, &p };
+	struct archive_io io = { .get = get, .put = put, .ctx = &p };
 	struct err err = ERR_INIT;
 	struct archive_map_writer *w = archive_map_begin(&io, key, &err);
 	struct fmt_run run = { .kind = FMT_RUN_CHUNK, .len = 65536 };
