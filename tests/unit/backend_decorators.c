@@ -633,7 +633,7 @@ static void urls_lead_to_the_right_place(void **state)
 
 	static const struct { const char *url; enum err_class class; } bad[] =
 	{
-		{ "s3:https://key:secret@host/bucket", ERR_UNSUPPORTED },
+		{ "s3:https://key:secret@host/bucket", ERR_USAGE },
 		{ "https://key:secret@host/", ERR_UNSUPPORTED },
 		{ "FILE2:x", ERR_UNSUPPORTED },
 		{ "file://host/path", ERR_USAGE },
