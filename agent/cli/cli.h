@@ -227,11 +227,15 @@ void cli_log_to_stderr(const struct cli *cli);
  */
 void cli_signals_init(void);
 void cli_signals_engine(struct engine *e); /* NULL: none runs */
+#define CLI_STOPPING "stopping"
+/* What is said when an engine is asked to stop: a literal; CLI_STOPPING at first. */
+void cli_signals_say(const char *text);
 /*
- * Call fn(ctx) at the first of them instead; it must be fit for a handler.  NULL:
- * not any more.
+ * Call fn(ctx, false) at the first of them instead, and fn(ctx, true) at the
+ * second, which ends the process then; it must be fit for a handler.  NULL: not
+ * any more.
  */
-void cli_signals_stop(void (*fn)(void *ctx), void *ctx);
+void cli_signals_stop(void (*fn)(void *ctx, bool again), void *ctx);
 bool cli_interrupted(void);
 /* The terminal to set back before ending; NULL: none. */
 struct termios;
@@ -277,5 +281,7 @@ void cli_man_page(struct buf *out, const struct cli_verb *verb);
 int cli_completion(struct buf *out, const char *shell);
 /* The list of verbs, for people. */
 void cli_help_overview(struct buf *out);
+/* That of a group such as "key"; false when there is none of that name. */
+bool cli_help_group(struct buf *out, const char *group);
 
 #endif

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,9 @@ enum cli_exit cli_exit_code(const struct err *err, enum cli_where where)
 /* What a person can do about it; NULL when only the message can say. */
 static const char *advice(const struct err *err, enum cli_where where)
 {
+	if (err->errnum == EROFS)
+		return "the file system is mounted read-only: verbs that write "
+		    "need it writable";
 	switch (err->class) {
 	case ERR_BUG:
 		return "this is a fault of wherry: please report it";

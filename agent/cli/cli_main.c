@@ -58,6 +58,46 @@ void cli_help_overview(struct buf *out)
 	    "  wherry restore latest --target /tmp/restored\n");
 }
 
+bool cli_help_group(struct buf *out, const char *group)
+{
+	size_t n = strlen(group);
+	bool any = false;
+
+	for (size_t i = 0; cli_verbs[i]->name != NULL; i++) {
+		const char *name = cli_verbs[i]->name;
+
+		if (strncmp(name, group, n) != 0 || name[n] != ' ')
+			continue;
+		if (!any)
+			buf_printf(out, "Usage: wherry %s VERB [OPTION...]\n\n",
+			    group);
+		buf_printf(out, "  %-14s  %s\n", name, cli_verbs[i]->summary);
+		any = true;
+	}
+	if (any)
+		buf_printf(out, "\n'wherry %s VERB --help' says more, with an "
+		    "example.\n", group);
+	return any;
+}
+
+/* "wherry key --help": print it and return true. */
+static bool group_help(int argc, char **argv)
+{
+	struct buf b = BUF_INIT;
+	bool known;
+
+	if (argc < 3 || (strcmp(argv[2], "--help") != 0 &&
+	    strcmp(argv[2], "-h") != 0))
+		return false;
+	known = cli_help_group(&b, argv[1]);
+	if (b.failed)
+		cli_nomem();
+	if (known)
+		fwrite(b.p, 1, b.len, stdout);
+	buf_release(&b);
+	return known;
+}
+
 static int overview(FILE *to, int code)
 {
 	struct buf b = BUF_INIT;
@@ -215,7 +255,8 @@ int cli_main(int argc, char **argv)
 	if (strcmp(argv[1], "--version") == 0)
 		words = 1;
 	if (verb == NULL)
-		return unknown_verb(argc, argv);
+		return group_help(argc, argv) ? finish(CLI_OK) :
+		    unknown_verb(argc, argv);
 	cli_signals_init();
 	if (crypto_init(&err) < 0) {
 		fprintf(stderr, "wherry: cannot start: %s (look at the "

@@ -443,6 +443,32 @@ int cli_usage(const struct cli *cli, const char *fmt, ...)
 	return CLI_USAGE;
 }
 
+/* "10%" behind "--read-data": an argument that may be left out needs its '='. */
+static const char *percent_meant(const struct cli_verb *verb, const char *arg)
+{
+	size_t n = strspn(arg, "0123456789");
+
+	if (n == 0 || (arg[n] != '\0' && strcmp(arg + n, "%") != 0))
+		return NULL;
+	for (const struct cli_option *p = verb->options; p && p->name; p++)
+		if (p->type == CLI_PERCENT)
+			return p->name;
+	return NULL;
+}
+
+/* There are more words than the verb takes.  Ends the process. */
+static _Noreturn void too_many(const struct cli *cli, const struct cli_verb *verb)
+{
+	const char *arg = cli->argv[verb->max_args];
+	const char *option = percent_meant(verb, arg);
+
+	if (option != NULL)
+		exit(cli_usage(cli, "'%s' is no argument (write --%s=%s)", arg,
+		    option, arg));
+	exit(cli_usage(cli, "'%s' is one argument too many (%s)", arg,
+	    verb->args ? verb->args : "it takes none"));
+}
+
 int cli_parse(struct cli *cli, const struct cli_verb *verb, void *opts,
     int argc, char **argv, struct err *err)
 {
@@ -493,9 +519,7 @@ int cli_parse(struct cli *cli, const struct cli_verb *verb, void *opts,
 		exit(cli_usage(cli, "an argument is missing (%s)",
 		    verb->args));
 	if (verb->max_args >= 0 && cli->argc > verb->max_args)
-		exit(cli_usage(cli, "'%s' is one argument too many (%s)",
-		    cli->argv[verb->max_args],
-		    verb->args ? verb->args : "it takes none"));
+		too_many(cli, verb);
 	if (cli->password_file != NULL && cli->key_file != NULL)
 		exit(cli_usage(cli, "--password-file and --key-file exclude "
 		    "each other (give one)"));

@@ -110,6 +110,9 @@ static void append_time(char *dst, size_t cap, size_t width,
 	    m->bytes < m->bytes_total ?
 	    (double)(m->bytes_total - m->bytes) / m->in : -1;
 
+	/* What was read last has yet to be compressed, sent and committed. */
+	if (m->total_known && m->out >= 0 && m->bytes >= m->bytes_total)
+		append(dst, cap, width, "  read, storing the rest");
 	if (left > 1e7)
 		append(dst, cap, width, "  long to go");
 	else if (left >= 0)
@@ -130,6 +133,9 @@ void cli_progress_line(char *dst, size_t cap, size_t width,
 		double part = (double)m->bytes / (double)m->bytes_total;
 
 		part = part > 1 ? 1 : part;
+		/* It is over when the snapshot is there, not when all is read. */
+		if (m->out >= 0 && part > 0.99)
+			part = 0.99;
 		bar(cells, width >= 100 ? 20 : 8, part);
 		if (width >= 60)
 			append(dst, cap, width, "%s ", cells);

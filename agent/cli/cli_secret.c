@@ -253,6 +253,13 @@ char *cli_secret_passphrase_of(const char *file, const char *env,
 		    "_COMMAND is set (unset all but one)", names[0]);
 		return NULL;
 	}
+	for (int i = 1; i < 3; i++) {
+		if (v[i] == NULL || *v[i] != '\0')
+			continue;
+		err_set(err, ERR_USAGE, "%s is set, but empty (set it, or unset "
+		    "it)", names[i]);
+		return NULL;
+	}
 	if (v[1] != NULL)
 		return cli_secret_from_file(v[1], err);
 	if (v[2] != NULL)

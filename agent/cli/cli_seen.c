@@ -9,6 +9,7 @@
 
 #include "agent/cli/cli.h"
 #include "agent/cli/cli_repo.h"
+#include "agent/cli/cli_text.h"
 #include "repo/base/buf.h"
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
@@ -190,22 +191,40 @@ out:
 
 /* --- at the beginning and the end of a run ---------------------------------------*/
 
-static void warn_gone(const struct memory *m, const struct store_seen *s)
+/* So many are named, unless --verbose. */
+#define NAMED_MAX 3
+
+static void name_one(struct buf *b, const struct store_seen *s)
 {
 	char slot[17];
 
 	hex_encode(slot, s->slot, sizeof(s->slot));
-	cli_warn("snapshot %s/%s was here and is gone, with no note that it was "
-	    "forgotten, and no later one of its volume is here: an older state "
-	    "of the repository may have been put in its place (remove %s if "
-	    "all is well)", slot, strrchr(s->session, '-') + 1, m->path);
+	buf_printf(b, "%s%s/%s", b->len > 0 ? ", " : "", slot,
+	    strrchr(s->session, '-') + 1);
 }
 
-static void compare_chains(struct memory *m, struct store *st)
+/* The n of them are gone; names says which, or some of them. */
+static void warn_gone(const struct memory *m, size_t n, const struct buf *names,
+    bool all)
+{
+	if (n == 0)
+		return;
+	cli_warn("%s %.*s%s %s here and %s gone, with no note that %s forgotten, "
+	    "and no later one of %s is here: an older state of the repository "
+	    "may have been put in its place (remove %s if all is well)",
+	    n == 1 ? "snapshot" : CLI_COUNTED(n, "snapshot:", "snapshots:"),
+	    (int)names->len, (const char *)names->p, all ? "" : ", ... (-v names "
+	    "them)", n == 1 ? "was" : "were", n == 1 ? "is" : "are",
+	    n == 1 ? "it was" : "they were", n == 1 ? "its volume" :
+	    "their volumes", m->path);
+}
+
+static void compare_chains(struct memory *m, struct store *st, bool verbose)
 {
 	CLEANUP_FREE enum store_seen_state *state = NULL;
+	struct buf names = BUF_INIT;
 	struct err err = ERR_INIT;
-	size_t kept = 0;
+	size_t kept = 0, gone = 0;
 
 	state = calloc(m->n + 1, sizeof(*state));
 	if (state == NULL)
@@ -216,13 +235,18 @@ static void compare_chains(struct memory *m, struct store *st)
 		return;
 	}
 	for (size_t i = 0; i < m->n; i++) {
-		if (state[i] == STORE_SEEN_GONE)
-			warn_gone(m, &m->v[i]);
+		if (state[i] == STORE_SEEN_GONE &&
+		    (gone++ < NAMED_MAX || verbose))
+			name_one(&names, &m->v[i]);
 		if (state[i] != STORE_SEEN_FORGOTTEN)
 			m->v[kept++] = m->v[i];
 	}
 	m->changed |= kept < m->n;
 	m->n = kept;
+	if (names.failed)
+		cli_nomem();
+	warn_gone(m, gone, &names, gone <= NAMED_MAX || verbose);
+	buf_release(&names);
 }
 
 void cli_seen_compare(struct cli *cli, struct store *st)
@@ -241,7 +265,7 @@ void cli_seen_compare(struct cli *cli, struct store *st)
 		    "older state may have been put in their place, in which "
 		    "removed credentials count again (remove %s if all is "
 		    "well)", m.epoch, m.number, epoch, number, m.path);
-	compare_chains(&m, st);
+	compare_chains(&m, st, cli->verbose > 0);
 	/* What was forgotten on purpose need not be remembered. */
 	if (m.changed && memory_write(&m) != 0)
 		log_msg(LOG_INFO, "%s: %s", m.path, strerror(errno));

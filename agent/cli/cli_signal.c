@@ -8,7 +8,8 @@
 #include "agent/cli/cli.h"
 
 static _Atomic(struct engine *) running;
-static void (*_Atomic stop_fn)(void *ctx);
+static void (*_Atomic stop_fn)(void *ctx, bool again);
+static const char *_Atomic stop_text = CLI_STOPPING;
 static void *_Atomic stop_ctx;
 static atomic_uint stops; /* how often we were asked to stop */
 static volatile sig_atomic_t terminal_fd = -1;
@@ -24,15 +25,16 @@ static void say(const char *text)
 static void on_stop(int sig)
 {
 	struct engine *e = atomic_load(&running);
-	void (*stop)(void *ctx) = atomic_load(&stop_fn);
+	void (*stop)(void *ctx, bool again) = atomic_load(&stop_fn);
 	unsigned before = atomic_fetch_add(&stops, 1);
 	int saved = errno;
 
 	(void)sig;
 	if (terminal_fd >= 0)
 		tcsetattr(terminal_fd, TCSANOW, &terminal_saved);
+	if (stop != NULL && before < 2)
+		stop(atomic_load(&stop_ctx), before > 0);
 	if (stop != NULL && before == 0) {
-		stop(atomic_load(&stop_ctx));
 		errno = saved;
 		return;
 	}
@@ -41,8 +43,9 @@ static void on_stop(int sig)
 			say("\n");
 		_exit(CLI_INTERRUPTED);
 	}
-	say("\nwherry: stopping; the next run goes on from here (once more: "
-	    "stop at once)\n");
+	say("\nwherry: ");
+	say(atomic_load(&stop_text));
+	say(" (once more: stop at once)\n");
 	engine_cancel(e);
 	/* It came between somebody's failed call and the look at why. */
 	errno = saved;
@@ -69,7 +72,12 @@ void cli_signals_engine(struct engine *e)
 	atomic_store(&running, e);
 }
 
-void cli_signals_stop(void (*fn)(void *ctx), void *ctx)
+void cli_signals_say(const char *text)
+{
+	atomic_store(&stop_text, text);
+}
+
+void cli_signals_stop(void (*fn)(void *ctx, bool again), void *ctx)
 {
 	atomic_store(&stop_ctx, ctx);
 	atomic_store(&stop_fn, fn);

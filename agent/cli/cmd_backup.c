@@ -363,6 +363,8 @@ static int run(struct cli *cli, void *opts)
 		job_release(&job);
 		return code;
 	}
+	cli_signals_say(o->dry_run ? CLI_STOPPING :
+	    "stopping; the next run goes on from here");
 	cli_progress_start(cli, repo.engine, CLI_READING);
 
 	int r = engine_backup(repo.engine, repo.store, &b, &result, &err);

@@ -45,6 +45,8 @@ static int run_help(struct cli *cli, void *opts)
 
 	const struct cli_verb *verb = verb_named(cli, &name);
 
+	if (verb == NULL && cli_help_group(&b, name))
+		return print(&b);
 	if (verb == NULL)
 		return cli_usage(cli, "there is no verb '%s' ('wherry help' "
 		    "lists them)", name);

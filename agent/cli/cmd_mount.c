@@ -1,7 +1,11 @@
+#include <dirent.h>
+#include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #include "agent/cli/cli.h"
 #include "agent/cli/cli_repo.h"
@@ -29,9 +33,37 @@ static bool wanted(void *ctx, const struct store_snapshot *sn)
 	return cli_filter_match(ctx, sn);
 }
 
-static void stop(void *ctx)
+static const char *mounted_at; /* for the handler of signals */
+
+/*
+ * The second time the process ends with requests under way: a mount without
+ * its server would answer nobody, so it is taken away first.
+ */
+static void stop(void *ctx, bool again)
 {
-	mount_stop(ctx);
+	if (!again)
+		mount_stop(ctx);
+	else if (umount2(mounted_at, MNT_DETACH) != 0 && fork() == 0) {
+		execlp("fusermount3", "fusermount3", "-uz", mounted_at, NULL);
+		_exit(127);
+	}
+}
+
+/* What is in the directory would be hidden.  0, or -1 with err. */
+static int look_empty(const char *dir, struct err *err)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	bool empty = true;
+
+	if (d == NULL)
+		return err_sys(err, errno, "%s", dir);
+	while (empty && (e = readdir(d)) != NULL)
+		empty = strcmp(e->d_name, ".") == 0 ||
+		    strcmp(e->d_name, "..") == 0;
+	closedir(d);
+	return empty ? 0 : err_set(err, ERR_EXISTS, "%s is not empty, and what "
+	    "is in it would be hidden (take an empty directory)", dir);
 }
 
 /* All -o as one list; NULL: none. */
@@ -90,6 +122,7 @@ static int work(struct cli *cli, const struct opts *o, struct store *st)
 	}
 	if (m == NULL)
 		return cli_fail(cli, &err, CLI_AT_WORK, "mount at %s", cli->argv[0]);
+	mounted_at = cli->argv[0];
 	cli_signals_stop(stop, m);
 	say_mounted(cli);
 	if (mount_serve(m, &err) < 0)
@@ -101,9 +134,13 @@ static int work(struct cli *cli, const struct opts *o, struct store *st)
 
 static int run(struct cli *cli, void *opts)
 {
+	struct err err = ERR_INIT;
 	struct cli_repo repo;
 	int code;
 
+	if (look_empty(cli->argv[0], &err) < 0)
+		return cli_fail(cli, &err, CLI_AT_WORK, "mount at %s",
+		    cli->argv[0]);
 	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 	code = cli_repo_open(cli, STORE_READ, "mount", 0, &repo);
 	if (code != CLI_OK)

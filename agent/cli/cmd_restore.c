@@ -187,6 +187,8 @@ static int work(struct cli *cli, const struct opts *o, struct cli_repo *repo)
 	if (sn->checkpoint)
 		cli_warn("%s is a checkpoint of a backup that was not complete: it "
 		    "ends where that had got to", sn->id);
+	cli_signals_say(o->dry_run ? CLI_STOPPING : "stopping; what is restored "
+	    "stays, and 'restore --in-place' goes on with it");
 	cli_progress_start(cli, repo->engine, CLI_WRITING);
 	done = engine_restore(repo->engine, repo->store, &r, &result, &err);
 	cli_progress_stop();

@@ -214,16 +214,23 @@ int store_need(const struct store *st, unsigned rights, const char *what,
 {
 	static const char *const names[] = { "write", "read", "admin" };
 	unsigned missing = rights & ~st->info.rights;
-	char slot[FMT_HEX_SLOT];
+	char slot[FMT_HEX_SLOT], list[64] = "";
+	unsigned n = 0;
 
 	if (missing == 0)
 		return 0;
 	hex_encode(slot, st->info.slot, STORE_SLOT_LEN);
-	for (unsigned i = 0; i < 3; i++)
-		if (missing & 1u << i)
-			return err_set(err, ERR_AUTH,
-			    "slot %s has no %s right, which is needed to %s",
-			    slot, names[i],
-			    strncmp(what, "to ", 3) == 0 ? what + 3 : what);
-	return err_set(err, ERR_BUG, "unknown right %u", missing);
+	for (unsigned i = 3; i-- > 0;) {
+		if (!(missing & 1u << i))
+			continue;
+		snprintf(list + strlen(list), sizeof(list) - strlen(list),
+		    "%s%s", n > 0 ? " nor " : "", names[i]);
+		n++;
+	}
+	if (n == 0)
+		return err_set(err, ERR_BUG, "unknown right %u", missing);
+	return err_set(err, ERR_AUTH, "slot %s%s%.60s%s has %s %s right, which "
+	    "is needed to %s", slot, *st->label ? " (" : "", st->label,
+	    *st->label ? ")" : "", n > 1 ? "neither" : "no", list,
+	    strncmp(what, "to ", 3) == 0 ? what + 3 : what);
 }

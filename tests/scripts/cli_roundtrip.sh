@@ -72,6 +72,8 @@ ends 10 "$WHERRY" snapshots
 has "wherry init"
 ends 2 "$WHERRY" backup
 ends 2 "$WHERRY" frobnicate
+ends 0 "$WHERRY" key --help
+has "key rotate"
 ends 0 "$WHERRY" init --json --label root
 json 'l[0]["message_type"] == "initialized" and len(l[0]["id"]) == 32'
 ends 11 "$WHERRY" init
@@ -89,6 +91,8 @@ json 'l[0]["message_type"] == "error" and l[0]["exit_code"] == 12'
 ends 1 "$WHERRY" snapshots -p absent
 : >empty
 ends 2 "$WHERRY" snapshots -p empty
+ends 2 env WHERRY_PASSWORD_FILE= "$WHERRY" snapshots
+has "WHERRY_PASSWORD_FILE is set, but empty"
 ends 0 env -u WHERRY_PASSWORD_FILE WHERRY_PASSWORD_COMMAND='cat pass' \
 	"$WHERRY" snapshots
 ends 2 env -u WHERRY_PASSWORD_FILE setsid "$WHERRY" snapshots

@@ -48,6 +48,18 @@ cp -a older repo
 for i in 1 2; do
 	warns "snapshot [0-9a-f]*/$id was here and is gone" "$WHERRY" snapshots
 done
+# Many of them make one line.
+mv repo rolled
+mv newer repo
+for i in 1 2 3 4 5; do
+	silent "$WHERRY" backup -q tree --volume "v$i"
+done
+mv repo newer
+mv rolled repo
+warns "^wherry: 6 snapshots: .*, \\.\\.\\. (-v names them) were here" \
+    "$WHERRY" snapshots
+[ "$(wc -l <err.txt)" = 1 ] || fail "more than a line"
+warns "6 snapshots: .*$id.* were here" "$WHERRY" snapshots -v
 # Somebody who was never there cannot know.
 silent "$WHERRY" snapshots --cache-dir "$TMPDIR/other"
 [ -d other/seen ] || fail "--cache-dir is not used"

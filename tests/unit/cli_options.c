@@ -116,7 +116,8 @@ static void the_percentage_may_be_left_out(void **state)
 	(void)state;
 	REFUSED("no repository is named", "check", "--read-data");
 	REFUSED("no repository is named", "check", "--read-data=5%");
-	REFUSED("too many", "check", "--read-data", "5");
+	REFUSED("write --read-data=5", "check", "--read-data", "5");
+	REFUSED("too many", "check", "x");
 }
 
 static void options_that_do_nothing_are_not_taken(void **state)
