@@ -196,14 +196,14 @@ static void the_kept_key_is_of_that_day_region_and_secret(void **state)
 	rq[4].secret_key = "another";
 	rq[5].date = "20150830T235959Z";
 	for (size_t i = 0; i < 36; i++) {
-		const struct backend_sigv4_request *r = &rq[i / 6 ^ i % 6] ;
+		size_t at = i / 6 ^ i % 6;
 		struct backend_sigv4 *fresh = backend_sigv4_new(&err);
 		struct buf a = BUF_INIT, b = BUF_INIT;
 
-		if ((i / 6 ^ i % 6) < 6) {
-			assert_int_equal(backend_sigv4_sign(kept, &a, r, &err),
-			    0);
-			assert_int_equal(backend_sigv4_sign(fresh, &b, r,
+		if (at < 6) {
+			assert_int_equal(backend_sigv4_sign(kept, &a, &rq[at],
+			    &err), 0);
+			assert_int_equal(backend_sigv4_sign(fresh, &b, &rq[at],
 			    &err), 0);
 			assert_int_equal(a.len, b.len);
 			assert_memory_equal(a.p, b.p, a.len);
