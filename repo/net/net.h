@@ -26,11 +26,13 @@ struct net_options {
 	/* PEM file of authorities to trust beside the system's; NULL: none. */
 	const char *ca_file;
 	uint64_t up, down;        /* bytes a second over all requests; 0: no limit */
-	unsigned connections;     /* open at once, at most; 0: 64 */
+	unsigned connections;     /* requests under way at once; 0: 64 */
 	unsigned connect_ms;      /* until connected, TLS included; 0: 20 s */
 	/*
 	 * A request fails when no byte has moved for this long, whatever its
-	 * total time; what the limits hold back counts as moving.  0: 60 s
+	 * total time; what the limits hold back counts as moving, and so does a
+	 * socket that still empties.  A server that thinks, with the request
+	 * whole before it, is silent.  0: 60 s
 	 */
 	unsigned stall_ms;
 	const char *agent;        /* User-Agent; NULL: "wherry/VERSION" */
@@ -39,7 +41,8 @@ struct net_options {
 /*
  * Start a client; opt may be NULL.  Proxies are taken from the environment as
  * curl does (https_proxy, no_proxy), credentials from nowhere.  NULL with err:
- * USAGE when ca_file cannot be read or holds no certificate, FULL.
+ * USAGE when ca_file cannot be read or holds no certificate, FULL, UNSUPPORTED
+ * when libcurl was not built with OpenSSL.
  */
 struct net *net_new(const struct net_options *opt, struct err *err);
 
@@ -56,8 +59,9 @@ struct net_counters {
 	uint64_t requests;    /* answered or not */
 	uint64_t failed;      /* without a whole answer */
 	uint64_t connections; /* opened */
-	uint64_t sent, received; /* bytes of bodies */
+	uint64_t sent, received; /* bytes of bodies, those of failures too */
 };
+/* From any thread, at any time; each number for itself. */
 void net_counters(struct net *n, struct net_counters *ret);
 
 /* A header to be sent.  All pointers are borrowed for the call. */
@@ -92,7 +96,11 @@ struct net_request {
 
 	unsigned stall_ms;    /* 0: the client's (a watch is silent for longer) */
 	unsigned total_ms;    /* 0: no bound on the whole */
-	bool http2;           /* speak HTTP/2 only, without TLS too (gRPC) */
+	/*
+	 * Speak HTTP/2 only, without TLS too (gRPC): many requests share a
+	 * connection, each still counts as one of `connections`.
+	 */
+	bool http2;
 	const char *unix_path; /* connect to this socket; NULL: to the URL's host */
 	bool direct;          /* never by a proxy (a machine's own metadata) */
 	/* A client's certificate and key, PEM files; NULL: none. */
@@ -112,13 +120,22 @@ struct net_response {
 
 /*
  * Make the request and wait for the whole answer, whatever its status;
- * redirects are answers, too.  Return 0, or -1 with err:
- * TRANSIENT: not resolved, not connected, reset, stalled, shorter than its
- * Content-Length; it is not known whether the server acted.  IO: the
- * server's certificate is not trusted, expired or of another host (the message
- * says which and names --ca-file), TLS cannot be agreed on.  CORRUPT: not HTTP,
- * or too long.  CANCELLED, FULL, USAGE (a malformed URL).  The message names
- * method and URL without its query.
+ * redirects are answers, too.  One that comes before the body was sent ends
+ * the sending unless it is a success.  An idle connection that turns out to
+ * have been closed is replaced, and the request sent on a new one, once.
+ *
+ * From any thread but the I/O thread (on_body).  ret may hold an earlier answer,
+ * which is released; what it holds on failure is nothing.
+ *
+ * Return 0, or -1 with err: TRANSIENT: not resolved, not connected, reset,
+ * stalled, out of time, shorter than its Content-Length; it is not known
+ * whether the server acted.  IO: the server's certificate is not trusted (then
+ * the message names --ca-file), expired, not valid yet or of another host; TLS
+ * cannot be agreed on.  CORRUPT: not HTTP, not HTTP/2 where that is wanted, or
+ * longer than it may be (headers: 256 KiB).  CANCELLED, FULL.  USAGE: a
+ * malformed URL, one with a user part, a header that holds the end of a line, a
+ * client's certificate that cannot be used.  UNSUPPORTED: libcurl lacks what is
+ * needed.  The message names method and URL without its query.
  */
 int net_do(struct net *n, const struct net_request *rq,
     struct net_response *ret, struct err *err);

@@ -277,6 +277,16 @@ static long http_version(const struct net_request *rq)
 	    CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
 }
 
+/*
+ * libcurl before 8.0 begins HTTP/2 a second time on a connection without TLS
+ * that already speaks it, and fails: there each request has its own.
+ */
+static bool must_be_fresh(const struct net_request *rq)
+{
+	return http_version(rq) == CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE &&
+	    curl_version_info(CURLVERSION_NOW)->version_num < 0x080000;
+}
+
 static void set_connection(struct net_job *j, CURL *e, CURLcode *code)
 {
 	const struct net_request *rq = j->rq;
@@ -299,6 +309,10 @@ static void set_connection(struct net_job *j, CURL *e, CURLcode *code)
 	SET(CURLOPT_TCP_KEEPIDLE, 30L);
 	SET(CURLOPT_TCP_KEEPINTVL, 15L);
 	SET(CURLOPT_USERAGENT, j->n->agent);
+	if (must_be_fresh(rq)) {
+		SET(CURLOPT_FRESH_CONNECT, 1L);
+		SET(CURLOPT_FORBID_REUSE, 1L);
+	}
 	if (rq->unix_path != NULL)
 		SET(CURLOPT_UNIX_SOCKET_PATH, rq->unix_path);
 	if (rq->direct || rq->unix_path != NULL)
