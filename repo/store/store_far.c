@@ -201,9 +201,14 @@ static void warm_image(struct store *st, struct store_segment *sg)
 			return;
 		memcpy(block, sg->image + sp.off, sp.len);
 		if (store_segment_block_open(st, sg, i, block, &len,
-		        &none) == 0)
+		        &none) == 0) {
 			store_cache_put(st->cache, (uint64_t)sg->number << 32 |
 			    i, block, len);
+		} else {
+			/* Read by itself, when it is needed, it may be right. */
+			store_disk_drop(st->disk, sg->key, 0, sg->lay.size);
+			return;
+		}
 	}
 }
 

@@ -29,6 +29,8 @@ struct world {
 };
 
 static char world_key[128]; /* the key file of all actors */
+/* STORE_READERS_INLINE: as of a store far away, what is read next is read ahead. */
+static unsigned world_readers;
 
 /* What every world begins with: a repository, and a credential for actors. */
 static inline struct backend *world_seed(void)
@@ -67,7 +69,8 @@ static inline int world_copy(void *ctx, const char *key, const struct backend_st
 static inline struct store *world_open(struct backend *be, struct err *err)
 {
 	struct store_secret by_file = { .key_file = world_key };
-	struct store_options opt = { .memory = 1 << 20, .pack_size = WORLD_PACK };
+	struct store_options opt = { .memory = 1 << 20, .pack_size = WORLD_PACK,
+		.readers = world_readers };
 
 	return store_open(be, &by_file, &opt, err);
 }
