@@ -9,25 +9,31 @@
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 
-void cli_json_print(json_t *o)
+void cli_json_line(struct buf *out, json_t *o)
 {
 	CLEANUP_FREE char *text = o ? json_dumps(o, JSON_COMPACT |
 	    JSON_REAL_PRECISION(9)) : NULL;
-	struct buf b = BUF_INIT;
 
 	/* The setters fail only without memory, and leave an object short. */
 	if (text == NULL)
 		cli_nomem();
-	cli_escape_json(&b, text, strlen(text));
-	buf_u8(&b, '\n');
-	if (b.failed)
+	cli_escape_json(out, text, strlen(text));
+	buf_u8(out, '\n');
+	if (out->failed)
 		cli_nomem();
+	json_decref(o);
+}
+
+void cli_json_print(json_t *o)
+{
+	struct buf b = BUF_INIT;
+
+	cli_json_line(&b, o);
 	cli_output_lock();
 	fwrite(b.p, 1, b.len, stdout);
 	fflush(stdout);
 	cli_output_unlock();
 	buf_release(&b);
-	json_decref(o);
 }
 
 json_t *cli_json_text(const char *s)

@@ -65,10 +65,27 @@ void cli_volume_cell(struct cli_table *t, const struct store_snapshot *sn);
 /* True when stdout (or stderr) is a terminal and NO_COLOR is not set. */
 bool cli_colour(int fd);
 
+/*
+ * Lines that are shown directory by directory, sorted in each; zeroed at first,
+ * ended by cli_sorted_end, which shows what is left.  (cli_sorted.c)
+ */
+struct cli_sorted_line;
+struct cli_sorted {
+	struct cli_sorted_line *v;
+	size_t n, cap;
+	char *dir;       /* of what is gathered; NULL: nothing */
+	size_t dirlen;
+};
+/* Take the line (with its end) of a path out of the buffer; it is empty then. */
+void cli_sorted_add(struct cli_sorted *s, const char *path, struct buf *line);
+void cli_sorted_end(struct cli_sorted *s);
+
 /* --- JSON (cli_json.c) --------------------------------------------------------------------*/
 
 /* Print one object on a line of stdout and drop the reference. */
 void cli_json_print(json_t *o);
+/* Append it as such a line, and drop the reference. */
+void cli_json_line(struct buf *out, json_t *o);
 /* A string of raw bytes: exact when valid UTF-8, else escaped. */
 json_t *cli_json_text(const char *s);
 /* Set key to the raw bytes; when no UTF-8, also key_base64 to the exact ones. */

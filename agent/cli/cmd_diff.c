@@ -31,6 +31,7 @@ struct changes {
 	const struct opts *o;
 	struct tally added, removed, modified, typed, metadata;
 	uint64_t ranges, range_bytes;
+	struct cli_sorted sorted;
 };
 
 static uint64_t all_of(const struct tally *t)
@@ -54,8 +55,8 @@ static void count(struct changes *c, char kind, const struct fmt_entry *a,
 
 /* --- files ------------------------------------------------------------------*/
 
-static void change_json(char kind, const char *path, const struct fmt_entry *a,
-    const struct fmt_entry *b)
+static void change_json(struct buf *out, char kind, const char *path,
+    const struct fmt_entry *a, const struct fmt_entry *b)
 {
 	char text[2] = { kind, '\0' };
 	json_t *o = json_object(), *before = json_object();
@@ -69,11 +70,11 @@ static void change_json(char kind, const char *path, const struct fmt_entry *a,
 		json_object_set(o, "before", before);
 	}
 	json_decref(before);
-	cli_json_print(o);
+	cli_json_line(out, o);
 }
 
-static int change_text(char kind, const char *path, const struct fmt_entry *a,
-    const struct fmt_entry *b, struct err *err)
+static void change_text(struct buf *out, char kind, const char *path,
+    const struct fmt_entry *a, const struct fmt_entry *b)
 {
 	CLEANUP_FREE char *text = cli_escaped(path);
 	bool colour = cli_colour(STDOUT_FILENO);
@@ -82,16 +83,15 @@ static int change_text(char kind, const char *path, const struct fmt_entry *a,
 	if (a != NULL && b != NULL)
 		cli_entry_differs(&more, a, b);
 	if (more.failed)
-		return err_nomem(err, "a line");
-	printf("%s%c  %s%s%s", !colour ? "" : kind == '+' ? "\033[32m" :
+		cli_nomem();
+	buf_printf(out, "%s%c  %s%s%s", !colour ? "" : kind == '+' ? "\033[32m" :
 	    kind == '-' ? "\033[31m" : "\033[33m", kind, text,
 	    (b ? b : a)->type == FMT_DIRECTORY ? "/" : "",
 	    colour ? "\033[0m" : "");
 	if (more.len > 0)
-		printf("  (%.*s)", (int)more.len, (const char *)more.p);
-	printf("\n");
+		buf_printf(out, "  (%.*s)", (int)more.len, (const char *)more.p);
+	buf_str(out, "\n");
 	buf_release(&more);
-	return 0;
 }
 
 static int one(void *ctx, const char *path, const struct fmt_entry *a,
@@ -100,16 +100,21 @@ static int one(void *ctx, const char *path, const struct fmt_entry *a,
 	struct changes *c = ctx;
 	char kind = a == NULL ? '+' : b == NULL ? '-' :
 	    cli_entry_compare(a, b);
+	struct buf line = BUF_INIT;
 
+	(void)err;
 	if (kind == 0)
 		return 0;
 	count(c, kind, a, b);
 	if (kind == 'U' && c->o->no_metadata)
 		return 0;
 	if (c->cli->json)
-		change_json(kind, path, a, b);
+		change_json(&line, kind, path, a, b);
 	else if (!c->cli->quiet)
-		return change_text(kind, path, a, b, err);
+		change_text(&line, kind, path, a, b);
+	else
+		return 0;
+	cli_sorted_add(&c->sorted, path, &line);
 	return 0;
 }
 
@@ -254,6 +259,7 @@ static int work(struct cli *cli, const struct opts *o, struct store *st)
 			code = cli_fail(cli, &err, CLI_AT_WORK, "compare %s and %s",
 			    cli->argv[0], cli->argv[1]);
 	}
+	cli_sorted_end(&c.sorted);
 	if (code == CLI_OK && block && (cli->json || !cli->quiet))
 		summary_volume(&c, sn[0], sn[1]);
 	else if (code == CLI_OK && cli->json)
@@ -284,7 +290,9 @@ const struct cli_verb cli_cmd_diff = {
 	.summary = "Show what differs between two snapshots",
 	.text = "From the first to the second, below PATH when it is given: "
 	    "'+' added, '-' removed, 'M' other content, 'T' another type of "
-	    "file, 'U' other metadata only. What differs is told in brackets.\n\n"
+	    "file, 'U' other metadata only. What differs is told in brackets. "
+	    "Each directory is sorted; directories come in the order of the "
+	    "catalog.\n\n"
 	    "Of two snapshots of block volumes it shows the ranges that differ, "
 	    "'OFFSET LENGTH' in bytes, by whole chunks; without the last line, "
 	    "which begins with '#', that is what 'backup --changed' takes.",

@@ -1,13 +1,8 @@
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "agent/cli/cli.h"
 #include "agent/cli/cli_repo.h"
 #include "agent/cli/cli_text.h"
 #include "agent/cli/cli_verbs.h"
 #include "agent/engine/query.h"
-#include "repo/base/mem.h"
 #include "repo/format/fmt_entry.h"
 
 struct opts { bool full, recursive; };
@@ -20,100 +15,30 @@ static const struct cli_option options[] = {
 	{ NULL, 0, NULL, NULL, 0, 0 },
 };
 
-/*
- * The catalog has a directory's entries together, in an order of its own.  One
- * directory is gathered as printed lines, sorted, and shown.
- */
-struct line { char *path, *text; };
-
 struct listing {
 	struct cli *cli;
 	bool full;
-	struct line *lines;
-	size_t n, cap;
-	char *dir;       /* of what is gathered; NULL: nothing */
-	size_t dirlen;
+	struct cli_sorted sorted;
 	size_t bad;
 };
-
-static int by_path(const void *a, const void *b)
-{
-	return strcmp(((const struct line *)a)->path,
-	    ((const struct line *)b)->path);
-}
-
-static void flush(struct listing *l)
-{
-	if (l->n > 0)
-		qsort(l->lines, l->n, sizeof(*l->lines), by_path);
-	for (size_t i = 0; i < l->n; i++) {
-		fputs(l->lines[i].text, stdout);
-		free(l->lines[i].path);
-		free(l->lines[i].text);
-	}
-	l->n = 0;
-	free(l->dir);
-	l->dir = NULL;
-}
-
-/* What an entry prints as, with its line end. */
-static char *render(const struct listing *l, const char *path,
-    const struct fmt_entry *e)
-{
-	struct buf b = BUF_INIT;
-
-	if (l->cli->json) {
-		json_t *o = json_object();
-
-		json_object_set_new(o, "message_type", json_string("entry"));
-		cli_entry_json(o, path, e);
-
-		char *text = json_dumps(o, JSON_COMPACT);
-
-		json_decref(o);
-		if (text == NULL)
-			cli_nomem();
-		cli_escape_json(&b, text, strlen(text));
-		buf_str(&b, "\n");
-		free(text);
-	} else {
-		cli_entry_text(&b, path, e, l->full);
-	}
-	buf_u8(&b, '\0');
-	if (b.failed)
-		cli_nomem();
-	return (char *)b.p;
-}
 
 static int add(void *ctx, const char *path, const struct fmt_entry *e,
     struct err *err)
 {
 	struct listing *l = ctx;
-	const char *slash = strrchr(path, '/');
-	size_t dirlen = slash ? (size_t)(slash - path) : 0;
+	struct buf b = BUF_INIT;
 
-	if (l->dir != NULL && (dirlen != l->dirlen ||
-	    memcmp(l->dir, path, dirlen) != 0))
-		flush(l);
-	if (l->dir == NULL) {
-		l->dir = mem_memdup0(path, dirlen, err);
-		l->dirlen = dirlen;
-		if (l->dir == NULL)
-			return -1;
-	}
-	if (l->n == l->cap) {
-		size_t cap = l->cap ? 2 * l->cap : 256;
-		struct line *v = realloc(l->lines, cap * sizeof(*v));
+	(void)err;
+	if (l->cli->json) {
+		json_t *o = json_object();
 
-		if (v == NULL)
-			return err_nomem(err, "a directory's list");
-		l->lines = v;
-		l->cap = cap;
+		json_object_set_new(o, "message_type", json_string("entry"));
+		cli_entry_json(o, path, e);
+		cli_json_line(&b, o);
+	} else {
+		cli_entry_text(&b, path, e, l->full);
 	}
-	l->lines[l->n].path = mem_strdup(path, err);
-	if (l->lines[l->n].path == NULL)
-		return -1;
-	l->lines[l->n++].text = render(l, path, e);
+	cli_sorted_add(&l->sorted, path, &b);
 	return 0;
 }
 
@@ -144,8 +69,7 @@ static int run(struct cli *cli, void *opts)
 	    bad, &list, &err) < 0)
 		code = cli_fail(cli, &err, CLI_AT_WORK, "list %s",
 		    cli->argv[0]);
-	flush(&list);
-	free(list.lines);
+	cli_sorted_end(&list.sorted);
 	if (code == CLI_OK && list.bad > 0)
 		code = CLI_DAMAGE;
 	store_snapshot_free(sn);

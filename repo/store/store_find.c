@@ -245,7 +245,28 @@ static void tell_volume(struct buf *b, const struct store_snapshot *sn)
 	    sn->sealed ? hex : sn->volume);
 }
 
-/* The newest of all, when there is one volume only. */
+/* Was a volume of that name seen?  Else remember it. */
+static bool name_known(struct buf *names, const struct store_snapshot *sn)
+{
+	size_t len = strlen(sn->volume) + 1;
+
+	if (sn->sealed)
+		return false;
+	for (size_t i = 0; i < names->len;) {
+		const char *at = (const char *)names->p + i;
+
+		if (strcmp(at, sn->volume) == 0)
+			return true;
+		i += strlen(at) + 1;
+	}
+	buf_add(names, sn->volume, len);
+	return false;
+}
+
+/*
+ * The newest of all, when there is one volume only.  Volumes of one name are
+ * one to who asks, as in latest@VOLUME, though domains may hide that.
+ */
 static int find_latest(struct finder *f, struct store_snapshot **ret,
     struct err *err)
 {
@@ -253,7 +274,7 @@ static int find_latest(struct finder *f, struct store_snapshot **ret,
 	struct store_snapshot *best = NULL;
 	size_t nvolumes = 0;
 	/* Volumes seen, by the 16 hex that names begin with, and by id. */
-	struct buf seen = BUF_INIT, ids = BUF_INIT;
+	struct buf seen = BUF_INIT, ids = BUF_INIT, names = BUF_INIT;
 	int r = 0;
 
 	for (size_t i = f->n; i > 0 && r >= 0; i--) {
@@ -277,6 +298,10 @@ static int find_latest(struct finder *f, struct store_snapshot **ret,
 			continue;
 		}
 		buf_add(&ids, sn->volume_id, 32);
+		if (name_known(&names, sn)) {
+			store_snapshot_free(sn);
+			continue;
+		}
 		if (nvolumes++ < LISTED_MAX)
 			tell_volume(&volumes, sn);
 		if (best == NULL)
@@ -288,6 +313,8 @@ static int find_latest(struct finder *f, struct store_snapshot **ret,
 		r = buf_check(&seen, "volumes", err);
 	if (r >= 0)
 		r = buf_check(&ids, "volumes", err);
+	if (r >= 0)
+		r = buf_check(&names, "volumes", err);
 	if (r == 0 && nvolumes == 0)
 		r = err_set(err, ERR_NOTFOUND, "there is no snapshot yet");
 	if (r == 0 && nvolumes > 1)
@@ -297,6 +324,7 @@ static int find_latest(struct finder *f, struct store_snapshot **ret,
 	buf_release(&volumes);
 	buf_release(&seen);
 	buf_release(&ids);
+	buf_release(&names);
 	if (r != 0) {
 		store_snapshot_free(best);
 	} else {

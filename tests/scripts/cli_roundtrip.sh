@@ -180,6 +180,8 @@ for line in '+  new' '-  empty/' 'M  sub/numbers  (content, size ' \
 	'U  sub/deep/small  (mode 0644 -> 0600)'; do
 	grep -qF -e "$line" out || { fail "diff lacks $line"; cat out; }
 done
+sed -n 's/^.  \([^/ ]*\)  *.*$/\1/p' out | LC_ALL=C sort -c ||
+	fail "a directory of diff is not sorted"
 ends 0 "$WHERRY" diff "$first" "$last" --json
 json 'l[-1]["added"]["files"] == 1 and l[-1]["removed"]["directories"] == 1 and
 l[-1]["modified"]["files"] == 1 and l[-1]["type_changed"]["directories"] == 1'
