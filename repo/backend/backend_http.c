@@ -18,8 +18,7 @@
 /* How often it is looked whether the run was cancelled. */
 #define WATCH_NS (SECOND / 5)
 
-/* How long a cancelled run may go on to say what it has to. */
-#define GRACE_NS (10 * SECOND)
+int64_t backend_http_grace_ns = 10 * SECOND;
 
 /* A clock that differs by less is not why a store refuses us. */
 #define SKEW_NS (10 * SECOND)
@@ -61,7 +60,7 @@ static void *watch(void *arg)
 	while (!h->cancelled(h->cancelled_ctx))
 		if (wait_done(h, WATCH_NS))
 			return NULL;
-	if (!wait_done(h, GRACE_NS))
+	if (!wait_done(h, backend_http_grace_ns))
 		net_cancel(h->net);
 	return NULL;
 }

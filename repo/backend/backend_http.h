@@ -19,9 +19,15 @@
 struct backend_http;
 
 /*
+ * How long a cancelled run may go on to say what it has to; tests shorten it
+ * before a client is started.
+ */
+extern int64_t backend_http_grace_ns;
+
+/*
  * Start a client for the store called name (its URL without secrets; copied).
- * Once opt->cancelled says so, what is under way has 10 seconds to end; then
- * all requests fail with class CANCELLED.  NULL with err as net_new.
+ * Once opt->cancelled says so, what is under way has backend_http_grace_ns to
+ * end; then all requests fail with class CANCELLED.  NULL with err as net_new.
  */
 struct backend_http *backend_http_new(const char *name,
     const struct backend_remote_options *opt, struct err *err);

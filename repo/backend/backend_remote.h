@@ -24,10 +24,11 @@
  * store, operation and key, and what the store said; 409 and 412 of a create
  * "exists before" (1), where the store means that, and TRANSIENT where it
  * asks to try again; 408, 429, 5xx and what net_do calls TRANSIENT are that;
- * a quota is FULL; a redirect to another region or endpoint USAGE with
- * what to set; anything else IO.  A 403 or 404 is never repeated, but that an
- * expired credential is refreshed once.  A clock that is wrong (skew) is
- * taken from the store's Date and the call is made once more.
+ * a quota is FULL; a redirect to another region is followed once, to another
+ * endpoint USAGE with what to set; anything else IO.  A 403 or 404 is never
+ * repeated, but that an expired credential is refreshed once, and that MinIO
+ * denies a put that meets a removal.  A clock that is wrong (skew) is taken
+ * from the store's Date and the call is made once more.
  */
 
 /* backend_open fills it from its options; NULL is all zeros. */

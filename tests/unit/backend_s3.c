@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "repo/backend/backend_http.h"
 #include "repo/backend/backend_remote.h"
 #include "repo/base/clock.h"
 #include "repo/base/mem.h"
@@ -157,6 +158,9 @@ static int teardown(void **state)
 	backend_close(be);
 	be = NULL;
 	unsetenv("AWS_SESSION_TOKEN");
+	setenv("AWS_ACCESS_KEY_ID", "AKIDTEST", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "very-secret", 1);
+	unsetenv("AWS_CONTAINER_CREDENTIALS_FULL_URI");
 	return 0;
 }
 
@@ -441,6 +445,38 @@ static void a_session_token_is_signed_and_its_end_told(void **state)
 	fails(backend_put(be, "k", "x", 1, &err), ERR_AUTH,
 	    "fetch new credentials");
 	assert_null(strstr(err.msg, "token-of-mine"));
+	played();
+}
+
+#define ROLE(key) "{\"AccessKeyId\":\"" key "\",\"SecretAccessKey\":" \
+	"\"very-secret\",\"Token\":\"t-" key "\"," \
+	"\"Expiration\":\"2199-01-01T00:00:00Z\"}"
+
+static void expired_credentials_are_renewed_once(void **state)
+{
+	char url[100];
+
+	(void)state;
+	unsetenv("AWS_ACCESS_KEY_ID");
+	unsetenv("AWS_SECRET_ACCESS_KEY");
+	snprintf(url, sizeof(url), "%s/role", server->url);
+	setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url, 1);
+	backend_close(be);
+	PLAY({ "GET /role", answer("200", "", ROLE("ONE")) },
+	    { "PUT\nCredential=ONE/\nsecurity-token: t-ONE", answer("400", "",
+	        XML("ExpiredToken", "has expired")) },
+	    { "GET /role", answer("200", "", ROLE("TWO")) },
+	    { "PUT\nCredential=TWO/\nsecurity-token: t-TWO",
+	        answer("200", "", "") },
+	    { "PUT\nCredential=TWO/", answer("403", "",
+	        XML("ExpiredToken", "has expired")) },
+	    { "GET /role", answer("200", "", ROLE("TWO")) });
+	be = open_with("bkt/a%20b/p", "", NULL);
+	if (be == NULL)
+		fail_msg("%s", err.msg);
+	if (backend_put(be, "k", "x", 1, &err) != 0)
+		fail_msg("%s", err.msg);
+	fails(backend_put(be, "k", "x", 1, &err), ERR_AUTH, "credentials");
 	played();
 }
 
@@ -751,6 +787,43 @@ static void counters_count(void **state)
 	assert_true(c.sent >= 5);
 }
 
+static atomic_bool cancelled;
+
+static bool is_cancelled(void *ctx)
+{
+	(void)ctx;
+	return cancelled;
+}
+
+static void *cancel_soon(void *arg)
+{
+	(void)arg;
+	conn_sleep_ms(50);
+	cancelled = true;
+	return NULL;
+}
+
+/* What hangs ends when the time that a cancelled run is given is over. */
+static void a_cancelled_run_does_not_hang(void **state)
+{
+	struct backend_remote_options opt = { .cancelled = is_cancelled };
+	int64_t grace = backend_http_grace_ns;
+	pthread_t t;
+
+	PLAY({ "PUT", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" });
+
+	(void)state;
+	backend_http_grace_ns = 1000000;
+	backend_close(be);
+	be = open_with("bkt/a%20b/p", "", &opt);
+	assert_non_null(be);
+	assert_int_equal(pthread_create(&t, NULL, cancel_soon, NULL), 0);
+	fails(backend_put(be, "k", "x", 1, &err), ERR_CANCELLED, "put k");
+	pthread_join(t, NULL);
+	backend_http_grace_ns = grace;
+	played();
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -765,6 +838,7 @@ int main(void)
 		TEST(missing_is_told_from_refused),
 		TEST(a_wrong_clock_is_taken_from_the_store_once),
 		TEST(a_session_token_is_signed_and_its_end_told),
+		TEST(expired_credentials_are_renewed_once),
 		TEST(another_region_is_gone_over_to),
 		TEST(listings_go_on_and_pass_over_what_is_foreign),
 		TEST(listings_that_make_no_sense_are_errors),
@@ -775,6 +849,7 @@ int main(void)
 		TEST(malformed_urls_are_refused_without_being_repeated),
 		TEST(no_credentials_are_told_at_once),
 		TEST(counters_count),
+		TEST(a_cancelled_run_does_not_hang),
 	};
 
 	return cmocka_run_group_tests(tests, start_group, stop_group);
