@@ -29,6 +29,7 @@ struct suite {
 	void (*plant)(struct suite *s, const char *name);
 	char place[512]; /* for the three above */
 	void *ctx;       /* likewise */
+	bool racy;       /* its creation is known to be not atomic */
 	struct backend *be;
 };
 

@@ -4,7 +4,8 @@
  * the file system to test: then only what stands on it is tested, and synced.
  * WHERRY_TEST_FULL is a directory whose file system may be filled: then only
  * that is tested.  WHERRY_TEST_STORES are URLs of object stores, with blanks
- * between: then only they are tested, each test beneath a prefix of its own.
+ * between: then only they are tested, each test beneath a prefix of its own;
+ * with WHERRY_TEST_RACY not whether of racing puts one wins.
  */
 // timeout: 300
 #include <errno.h>
@@ -130,7 +131,8 @@ static int run_stores(const char *urls)
 	assert_int_equal(crypto_init(NULL), 0); /* keys of accounts */
 	while ((url = strsep(&rest, " ")) != NULL) {
 		struct suite s = { .name = url, .open = open_store,
-			.clean = clean_store, .ctx = url };
+			.clean = clean_store, .ctx = url,
+			.racy = getenv("WHERRY_TEST_RACY") != NULL };
 
 		if (*url != '\0')
 			failed += suite_run(&s);

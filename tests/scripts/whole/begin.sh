@@ -1,6 +1,7 @@
-# Sourced by the tests of the whole program (bash).  After `begin` there is a
-# repository $TMPDIR/repo, opened by a key file because that takes no time, and
-# the repository's passphrase is in $TMPDIR/pass.
+# Sourced by the tests of the whole program (bash).  After `begin [URL]` there is
+# a repository, $TMPDIR/repo where no URL is given, opened by a key file because
+# that takes no time, and the repository's passphrase is in $TMPDIR/pass.  INIT
+# may hold options of init.
 
 cd "$TMPDIR" || exit 1
 failed=0
@@ -41,9 +42,10 @@ print(json.load(sys.stdin)[sys.argv[1]])' "$1"
 # does is not what these tests are about.
 begin() {
 	echo "correct horse" >pass
-	export WHERRY_REPOSITORY=$TMPDIR/repo
+	export WHERRY_REPOSITORY=${1:-$TMPDIR/repo}
 	export WHERRY_PASSWORD_FILE=$TMPDIR/pass
-	ends 0 "$WHERRY" init --quiet || exit 1
+	# shellcheck disable=SC2086 # words
+	ends 0 "$WHERRY" init --quiet ${INIT:-} || exit 1
 	ends 0 "$WHERRY" key add --read --write --admin --quiet \
 		--new-key-file "$TMPDIR/key" || exit 1
 	unset WHERRY_PASSWORD_FILE
