@@ -17,6 +17,7 @@
 
 #define COLUMNS_BYTES ((size_t)8 << 20) /* cells of a run of columns */
 #define PIECE ((size_t)1 << 18)
+#define SUMS_MAX ((size_t)4 << 20) /* of the largest pack: 1 MiB */
 
 struct store_heal {
 	struct store *st;
@@ -72,6 +73,9 @@ static int heal_head(struct store_heal *h, struct err *err)
 		return err_set(err, ERR_CORRUPT, "has %" PRIu64 " bytes where "
 		    "its head says %zu", bs.size, fmt_parity_len(&h->s));
 	len = parity_cells(&h->s) * 8;
+	if (len > SUMS_MAX)
+		return err_set(err, ERR_CORRUPT, "has more checksums than any "
+		    "parity of a pack");
 	h->sums = malloc(len);
 	h->piece = malloc(PIECE);
 	if (h->sums == NULL || h->piece == NULL)

@@ -141,6 +141,27 @@ for how in "places 4" "burst 1" "cut 1" "ends 1" "hole 1"; do
 	mended "$how"
 done
 
+# --- repair is killed at any time -------------------------------------------------------------
+killed=0
+for round in $(seq "$rounds"); do
+	for p in $(find "$repo/packs" -type f); do
+		hurt "$p" places $((round + 1))
+	done
+	"$WHERRY" repair -k key --quiet --read-data >/dev/null 2>&1 &
+	pid=$!
+	sleep "0.$(printf %03d $((RANDOM % 300)))"
+	kill -KILL $pid 2>/dev/null && killed=$((killed + 1))
+	wait $pid 2>/dev/null
+	run 0 repair --quiet --read-data
+	run 0 check --read-data --quiet
+	rm -rf back
+	run 0 restore latest --target back --quiet
+	same_tree tree back || echo "  repair killed, round $round"
+	rm -rf "$repo"
+	cp -a sound "$repo"
+done 2>/dev/null
+echo "$killed of $rounds repairs were killed"
+
 # --- parity that is damaged, and a pack that is more than that --------------------------------
 for p in $(names parity); do
 	hurt "$repo/parity/$p" places 1

@@ -5,6 +5,8 @@
 
 #define REPOSITORY_PARITY 10
 
+#include <errno.h>
+
 #include "repo/store/store_parity_internal.h"
 #include "tests/unit/store_repair_world.h"
 
@@ -405,6 +407,59 @@ static void both_are_damaged(void **state)
 	backend_close(w.mem);
 }
 
+/* A medium that cannot read some bytes of an object. */
+static char sick_key[120];
+static uint64_t sick_off, sick_len;
+
+static int sick_get(struct backend *be, const char *key, uint64_t off,
+    void *dst, size_t len, struct err *err)
+{
+	if (strcmp(key, sick_key) == 0 && off < sick_off + sick_len &&
+	    sick_off < off + len)
+		return err_sys(err, EIO, "%s", key);
+	return keep_get(be, key, off, dst, len, err);
+}
+
+static void unreadable_sectors_are_put_back(void **state)
+{
+	struct backend_ops ops = keep_ops;
+	struct store_repair_result res;
+	struct ranges said;
+	struct told told;
+	struct world w, sick;
+	size_t len;
+
+	(void)state;
+	ops.get = sick_get;
+	make_world(&w);
+	pack_of(w.mem, w.id[0][0], sick_key, &(struct store_loc){ 0 });
+	len = size_of(w.mem, sick_key);
+	sick = w;
+	sick.mem = keep_new(w.mem);
+	sick.mem->ops = &ops;
+	for (int i = 0; i < 3; i++) {
+		sick_len = 8192;
+		sick_off = i == 0 ? 0 : i == 1 ? len / 2 : len - 3000;
+		check(sick.mem, 100, false, &told);
+		assert_true(told.damage > 0);
+		said = ranges_of(sick.mem);
+		assert_int_equal(said.n, 1);
+		assert_int_equal(said.healable, 1);
+		expect_blobs(&sick, NULL);
+	}
+	res = repair(sick.mem, false, true, NULL, &told);
+	assert_true(res.rescued > 0);
+	assert_int_equal(res.lost, 0);
+	expect_sound(sick.mem);
+	/* All of it was stored again. */
+	sick_off = 0;
+	sick_len = len;
+	expect_blobs(&sick, NULL);
+	sick_len = 0;
+	backend_close(sick.mem);
+	backend_close(w.mem);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -414,6 +469,7 @@ int main(void)
 		cmocka_unit_test(too_much_is_said),
 		cmocka_unit_test(damaged_parity_is_made_anew),
 		cmocka_unit_test(both_are_damaged),
+		cmocka_unit_test(unreadable_sectors_are_put_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
