@@ -1,8 +1,10 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/cli/cli.h"
 #include "agent/cli/cli_repo.h"
@@ -14,29 +16,8 @@ struct cli_changed {
 	char *path, *line;
 	size_t cap;
 	uint64_t number, end; /* of the last line; where its extent ended */
+	uint64_t last;        /* where the last extent of all begins */
 };
-
-struct cli_changed *cli_changed_open(const char *path, struct err *err)
-{
-	struct cli_changed *c = mem_zalloc(sizeof(*c), "a list of extents",
-	    err);
-
-	if (c == NULL)
-		return NULL;
-	c->path = mem_strdup(strcmp(path, "-") == 0 ? "standard input" : path,
-	    err);
-	if (c->path == NULL)
-		goto fail;
-	c->f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-	if (c->f == NULL) {
-		err_sys(err, errno, "%s", path);
-		goto fail;
-	}
-	return c;
-fail:
-	cli_changed_close(c);
-	return NULL;
-}
 
 void cli_changed_close(struct cli_changed *c)
 {
@@ -128,7 +109,80 @@ static int next(void *ctx, struct extent *ret, struct err *err)
 	return 0;
 }
 
+/* --- before it is used --------------------------------------------------------*/
+
+/* A file without a name, for what can be read only once. */
+static FILE *spool_open(struct err *err)
+{
+	const char *dir = getenv("TMPDIR");
+	int fd = open(dir != NULL && *dir != '\0' ? dir : "/var/tmp",
+	    O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	FILE *f = fd >= 0 ? fdopen(fd, "w+") : tmpfile();
+
+	if (f == NULL) {
+		err_sys(err, errno, "cannot make a temporary file");
+		if (fd >= 0)
+			close(fd);
+	}
+	return f;
+}
+
+/* Read all of it, and make it ready to be read again. */
+static int look_through(struct cli_changed *c, struct err *err)
+{
+	FILE *spool = NULL;
+	struct extent x;
+	int r;
+
+	if (fseeko(c->f, 0, SEEK_CUR) < 0 && (spool = spool_open(err)) == NULL)
+		return -1;
+	while ((r = next(c, &x, err)) == 0) {
+		c->last = x.off;
+		if (spool != NULL)
+			fprintf(spool, "%" PRIu64 " %" PRIu64 "\n", x.off, x.len);
+	}
+	if (spool != NULL) {
+		if (c->f != stdin)
+			fclose(c->f);
+		c->f = spool;
+	}
+	if (r > 0 && (fflush(c->f) != 0 || ferror(c->f) || fseeko(c->f, 0, SEEK_SET) < 0))
+		r = err_sys(err, errno, "%s", c->path);
+	clearerr(c->f);
+	c->number = c->end = 0;
+	return r < 0 ? -1 : 0;
+}
+
+struct cli_changed *cli_changed_open(const char *path, struct err *err)
+{
+	struct cli_changed *c = mem_zalloc(sizeof(*c), "a list of extents",
+	    err);
+
+	if (c == NULL)
+		return NULL;
+	c->path = mem_strdup(strcmp(path, "-") == 0 ? "standard input" : path,
+	    err);
+	if (c->path == NULL)
+		goto fail;
+	c->f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	if (c->f == NULL) {
+		err_sys(err, errno, "%s", path);
+		goto fail;
+	}
+	if (look_through(c, err) < 0)
+		goto fail;
+	return c;
+fail:
+	cli_changed_close(c);
+	return NULL;
+}
+
 struct extent_source cli_changed_source(struct cli_changed *c)
 {
 	return (struct extent_source){ next, c };
+}
+
+uint64_t cli_changed_last(const struct cli_changed *c)
+{
+	return c->last;
 }

@@ -157,11 +157,15 @@ void cli_forgotten_print(const struct cli_forgotten *f, bool dry_run);
 /*
  * The extents in a file ("-": standard input): a line each, "OFFSET LENGTH" in
  * decimal or {"offset":N,"length":N}; ascending, without overlap; the last
- * line ends like the others, so that a list cut off is noticed.
+ * line ends like the others, so that a list cut off is noticed.  All of it is
+ * read at once, what cannot be read again into an unnamed file; NULL with err:
+ * USAGE names the line that is none.
  */
 struct cli_changed;
 struct cli_changed *cli_changed_open(const char *path, struct err *err);
 void cli_changed_close(struct cli_changed *c);
 struct extent_source cli_changed_source(struct cli_changed *c);
+/* Where the last of them begins; 0 when there is none. */
+uint64_t cli_changed_last(const struct cli_changed *c);
 
 #endif

@@ -172,6 +172,7 @@ static int prepare(struct cli *cli, const struct opts *o, struct job *j,
 		if (j->changed == NULL)
 			return -1;
 		b->changed = cli_changed_source(j->changed);
+		b->changed_last = cli_changed_last(j->changed);
 	}
 	b->paths = (const char *const *)cli->argv;
 	b->npaths = (size_t)cli->argc;

@@ -34,6 +34,11 @@ struct engine_backup_options {
 	enum zip_level level;
 	/* Device only: what may differ from the parent; next NULL: unknown. */
 	struct extent_source changed;
+	/*
+	 * Where the last of those begins, bytes; 0 when there is none.  What lies
+	 * behind the volume's end is of another volume: then all is read.
+	 */
+	uint64_t changed_last;
 
 	/* A checkpoint was committed; may be NULL.  ctx is report_ctx. */
 	void (*checkpoint)(void *ctx, const char *id);

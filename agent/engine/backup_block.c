@@ -200,6 +200,8 @@ static int no_delta(struct backup *b, const struct store_snapshot *parent, bool 
 		*ret = "the volume's size has changed";
 	else if (parent->flags & STORE_INCOMPLETE)
 		*ret = "the parent is incomplete";
+	else if (b->opt->changed_last > 0 && b->opt->changed_last >= size)
+		*ret = "a changed extent lies beyond the volume's end";
 	if (*ret != NULL || !b->healing)
 		return 0;
 	memcpy(root.id, parent->state.id, sizeof(root.id));

@@ -488,7 +488,11 @@ static int look_ahead(struct delta *dl, struct err *err)
 			    "the changed extents are not in ascending order at byte %llu",
 			    (unsigned long long)x.off);
 		dl->ahead_least = x.off + x.len;
-		if (x.off >= dl->size || x.len == 0)
+		if (x.off >= dl->size)
+			return err_set(err, ERR_USAGE, "a changed extent begins at byte "
+			    "%llu, and the volume ends at byte %llu",
+			    (unsigned long long)x.off, (unsigned long long)dl->size);
+		if (x.len == 0)
 			continue;
 		if (x.len > dl->size - x.off)
 			x.len = dl->size - x.off;

@@ -77,9 +77,42 @@ const char *restore_path(const struct ritem *it, struct buf *out)
 	return out->failed ? "?" : (const char *)out->p;
 }
 
+/* The other names of the inode will be told, too. */
+static void note_hurt(const struct ritem *it)
+{
+	struct restore *r = it->r;
+	struct err err;
+	uint64_t old;
+	int res;
+
+	pthread_mutex_lock(&r->tell_lock);
+	res = table_add(r->hurt, it->device, it->inode, 0, &old, &err);
+	pthread_mutex_unlock(&r->tell_lock);
+	if (res < 0)
+		restore_fail(r, &err);
+}
+
+bool restore_is_hurt(const struct ritem *it)
+{
+	struct restore *r = it->r;
+	struct err err;
+	uint64_t value;
+	int res;
+
+	pthread_mutex_lock(&r->tell_lock);
+	res = table_get(r->hurt, it->device, it->inode, &value, &err);
+	pthread_mutex_unlock(&r->tell_lock);
+	if (res < 0)
+		restore_fail(r, &err);
+	return res == 0;
+}
+
 void restore_report(const struct ritem *it, const struct err *why)
 {
 	struct buf path = BUF_INIT;
+
+	if (why->class == ERR_CORRUPT && (it->bits & FMT_HAS_LINKS) && it->r->hurt != NULL)
+		note_hurt(it);
 
 	restore_report_path(it->r, restore_path(it, &path), why);
 	buf_release(&path);
@@ -308,13 +341,16 @@ int restore_tools(struct restore *r, struct err *err)
 	r->pages = r->fetch == NULL ? NULL : pages_new(r->st, r->sn->domain, err);
 	r->made_dirs = r->pages == NULL ? NULL : table_new(b->walk / 8, err);
 	r->kept = r->made_dirs == NULL ? NULL : table_new(b->walk / 8, err);
-	r->links = r->kept == NULL ? NULL : restore_links_new(r, b->walk / 4, err);
+	r->hurt = r->kept == NULL ? NULL : table_new(b->walk / 8, err);
+	r->links = r->hurt == NULL ? NULL : restore_links_new(r, b->walk / 4, err);
 	return r->links != NULL ? 0 : -1;
 }
 
 static void release(struct restore *r)
 {
 	restore_links_free(r->links);
+	restore_shared_free(r->shared);
+	table_free(r->hurt);
 	table_free(r->kept);
 	table_free(r->made_dirs);
 	dir_unref(r->last_parent);

@@ -14,6 +14,8 @@
 #include "repo/base/cleanup.h"
 
 #define DIRECT_ALIGN 4096u
+/* Where zeros are looked at, so much is written for one byte that is none. */
+#define ZEROS_PIECE ((size_t)64 << 10)
 
 /* --- bytes -----------------------------------------------------------------*/
 
@@ -500,24 +502,78 @@ void restore_file_finish(struct ritem *it)
 
 /* --- what is there already -------------------------------------------------*/
 
-/* Zeros and holes: 0 when the range reads so (and lies so), 1 when not. */
-static int zeros_differ(int fd, uint64_t at, uint64_t len, bool hole, uint8_t *scratch,
-    size_t cap)
+/* A range that shall be zeros, and what of it is found not to be so. */
+struct zeros {
+	struct restore *r;
+	struct ritem *it;
+	int fd;
+	bool hole;             /* and it shall take no room */
+	uint64_t from, to;     /* to be written, and not yet */
+	uint8_t *scratch;
+	size_t cap;
+};
+
+static int zeros_write(struct zeros *z)
 {
-	off_t data = lseek(fd, (off_t)at, SEEK_DATA);
+	uint64_t len = z->to - z->from;
+	int e = 0;
 
-	/* All of it is a hole already. */
-	if ((data < 0 && errno == ENXIO) || (data >= 0 && (uint64_t)data >= at + len))
-		return hole ? 0 : 1;
-	if (hole)
-		return 1;
-	while (len > 0) {
-		size_t n = len < cap ? (size_t)len : cap;
+	if (len == 0)
+		return 0;
+	if (!z->r->dry)
+		e = restore_zero(z->fd, z->from, len, z->hole, z->scratch, z->cap);
+	if (e != 0) {
+		restore_file_failed(z->it, e, "write zeros");
+		return -1;
+	}
+	atomic_fetch_add(&z->it->written, len);
+	if (!z->hole)
+		atomic_fetch_add(&z->r->bytes_written, len);
+	z->from = z->to;
+	return 0;
+}
 
-		if (restore_pread(fd, scratch, n, at) != 0 || !bytes_are_zero(scratch, n))
-			return 1;
+/* That part is to be written; what touches what was found before, with it. */
+static int zeros_found(struct zeros *z, uint64_t at, uint64_t len)
+{
+	if (z->to != at) {
+		if (zeros_write(z) < 0)
+			return -1;
+		z->from = at;
+	}
+	z->to = at + len;
+	return 0;
+}
+
+/* Where data is in a range, of which no part need be read: it shall be a hole. */
+static int zeros_dig(struct zeros *z, uint64_t at, uint64_t end, off_t data)
+{
+	while (data >= 0 && (uint64_t)data < end) {
+		off_t hole = lseek(z->fd, data, SEEK_HOLE);
+		uint64_t to = hole < 0 || (uint64_t)hole > end ? end : (uint64_t)hole;
+
+		if ((uint64_t)data > at)
+			at = (uint64_t)data;
+		if (zeros_found(z, at, to - at) < 0)
+			return -1;
+		at = to;
+		data = at < end ? lseek(z->fd, (off_t)at, SEEK_DATA) : -1;
+	}
+	return 0;
+}
+
+/* Read the range, and write what is none. */
+static int zeros_read(struct zeros *z, uint64_t at, uint64_t end)
+{
+	size_t most = z->cap < ZEROS_PIECE ? z->cap : ZEROS_PIECE;
+
+	while (at < end) {
+		size_t n = end - at < most ? (size_t)(end - at) : most;
+
+		if ((restore_pread(z->fd, z->scratch, n, at) != 0 ||
+		    !bytes_are_zero(z->scratch, n)) && zeros_found(z, at, n) < 0)
+			return -1;
 		at += n;
-		len -= n;
 	}
 	return 0;
 }
@@ -525,23 +581,27 @@ static int zeros_differ(int fd, uint64_t at, uint64_t len, bool hole, uint8_t *s
 static void check_zeros(struct restore *r, struct ritem *it, struct need *n, int fd,
     uint8_t *scratch)
 {
-	size_t cap = fetch_blob_max(r->fetch);
-	bool hole = n->kind == NEED_HOLE || r->opt->sparse;
+	struct zeros z = { .r = r, .it = it, .fd = fd, .scratch = scratch,
+	    .hole = n->kind == NEED_HOLE || r->opt->sparse,
+	    .from = n->at, .to = n->at, .cap = fetch_blob_max(r->fetch) };
+	uint64_t end = n->at + n->len;
+	int res = 0;
 
-	if (n->check && zeros_differ(fd, n->at, n->len, hole, scratch, cap) == 0)
-		return;
-	if (!r->dry) {
-		int e = restore_zero(fd, n->at, n->len, hole, scratch, cap);
+	if (!n->check) {
+		res = zeros_found(&z, n->at, n->len);
+	} else {
+		off_t data = lseek(fd, (off_t)n->at, SEEK_DATA);
+		bool none = data < 0 ? errno == ENXIO : (uint64_t)data >= end;
 
-		if (e != 0) {
-			restore_file_failed(it, e, "write zeros");
-			return;
-		}
+		if (z.hole && (none || data >= 0))
+			res = none ? 0 : zeros_dig(&z, n->at, end, data);
+		else if (none) /* it shall take room */
+			res = zeros_found(&z, n->at, n->len);
+		else           /* or a device, which has no holes */
+			res = zeros_read(&z, n->at, end);
 	}
-	if (n->check)
-		atomic_fetch_add(&it->written, n->len);
-	if (!hole)
-		atomic_fetch_add(&r->bytes_written, n->len);
+	if (res == 0)
+		zeros_write(&z);
 }
 
 bool restore_file_check(struct restore *r, unsigned self, struct need *n, uint8_t *scratch)

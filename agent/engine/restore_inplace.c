@@ -43,13 +43,15 @@ static void thaw(int dirfd, const char *name, const struct statx *sx)
 
 static enum restore_how look_file(struct ritem *it, const struct statx *sx)
 {
-	bool same = sx->stx_size == it->size && sx->stx_mtime.tv_sec == it->mtime_s &&
-	    sx->stx_mtime.tv_nsec == it->mtime_ns && !it->r->opt->verify;
+	bool alike = sx->stx_size == it->size && sx->stx_mtime.tv_sec == it->mtime_s &&
+	    sx->stx_mtime.tv_nsec == it->mtime_ns;
+	bool same = alike && !it->r->opt->verify;
 
 	if (sx->stx_nlink > 1) {
 		/* Its other names may be anywhere: it is kept, or left to them. */
-		if (!same || !(it->bits & FMT_HAS_LINKS))
+		if (!alike || !(it->bits & FMT_HAS_LINKS))
 			return HOW_REPLACE;
+		it->shared = true;
 		it->fdev = makedev(sx->stx_dev_major, sx->stx_dev_minor);
 		it->fino = sx->stx_ino;
 	}

@@ -31,6 +31,9 @@ struct rbatch {
 /* Where the first name of an inode is: records in an unnamed file. */
 struct rlinks;
 
+/* Buffers for looking at files with several names. */
+struct shared;
+
 struct restore {
 	struct engine *e;
 	struct store *st;
@@ -69,6 +72,8 @@ struct restore {
 	struct table *made_dirs;  /* in place: directories made by this run */
 	struct table *kept;       /* in place: inodes with several names, in use */
 	struct dir *last_parent;  /* in place: it is there */
+	struct shared *shared;    /* in place: NULL until one is looked at */
+	struct table *hurt;       /* damaged inodes with several names; tell_lock */
 
 	/* Results; copied at the end. */
 	atomic_uint_fast64_t files, dirs_done, others, nlinks, same, deleted, bytes,
@@ -87,6 +92,8 @@ bool restore_stopped(const struct restore *r);
  */
 void restore_report(const struct ritem *it, const struct err *why);
 void restore_report_path(struct restore *r, const char *path, const struct err *why);
+/* Was the item's inode reported as damaged, by another name of it? */
+bool restore_is_hurt(const struct ritem *it);
 /* The same when only metadata is lost. */
 void restore_report_loss(const struct ritem *it, const struct err *why);
 /*
@@ -150,6 +157,15 @@ void restore_links_free(struct rlinks *l);
  * further one (first_dir and first_name are set), -1 with err.
  */
 int restore_links_add(struct rlinks *l, struct ritem *it, struct err *err);
+
+/* --- restore_shared.c ------------------------------------------------------*/
+
+/*
+ * Where the item is a file with several names whose bytes are to be looked at,
+ * decide whether it is kept or replaced.  For the main thread.  0 or -1.
+ */
+int restore_shared(struct restore *r, struct ritem *it, struct err *err);
+void restore_shared_free(struct shared *s); /* NULL is fine */
 
 /* --- restore_plan.c --------------------------------------------------------*/
 

@@ -53,6 +53,7 @@ struct ritem {
 	uint64_t fdev, fino;
 	bool fresh;              /* it was created by this run */
 	bool resized;            /* in place: its length was another */
+	bool shared;             /* in place: it has several names, and may be kept */
 	atomic_bool bad;         /* told already that it is not whole */
 	atomic_uint_fast64_t written;
 

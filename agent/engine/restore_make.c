@@ -236,6 +236,11 @@ void restore_make_link(struct ritem *it)
 		atomic_fetch_add(&r->e->progress.files_done, 1);
 		if (done[0] == 's')
 			atomic_fetch_add(&r->same, 1);
+		if (it->type == FMT_FILE && restore_is_hurt(it)) {
+			err_set(&err, ERR_CORRUPT, "it is another name of a file that is "
+			    "damaged");
+			restore_report(it, &err);
+		}
 	}
 	restore_item_free(it);
 }

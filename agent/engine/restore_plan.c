@@ -400,7 +400,8 @@ int restore_plan(struct restore *r, struct ritem *it, struct err *err)
 			return window_room(r, err);
 		}
 	}
-	if (r->in_place && !r->verifying && keep_inode(r, it, err) < 0) {
+	if (r->in_place && !r->verifying &&
+	    (restore_shared(r, it, err) < 0 || keep_inode(r, it, err) < 0)) {
 		restore_item_free(it);
 		return -1;
 	}

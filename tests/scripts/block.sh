@@ -108,11 +108,25 @@ says order
 printf '4194304 8192\n4198400 4096\n' >overlap
 run 2 backup --device disk.img --volume disk --changed overlap
 printf '%s 4096\n' $((1 << 40)) $((1 << 62)) >beyond
-delta changed beyond
+delta rescan beyond
+[ "$(field way_reason)" = "a changed extent lies beyond the volume's end" ] ||
+	fail "beyond: $(field way_reason)"
+printf '4096 4096\n' >within
+"$WHERRY" backup -k key --json --device disk.img --volume disk --changed - \
+	<within >summary 2>err || { fail "a list on standard input"; cat err; }
+[ "$(field way)" = changed ] || fail "by standard input: $(field way)"
+cat within | "$WHERRY" backup -k key --json --device disk.img --volume disk \
+	--changed - >summary 2>err || { fail "a list from a pipe"; cat err; }
+[ "$(field way)" = changed ] || fail "from a pipe: $(field way)"
+printf '4096 4096\n8192' | "$WHERRY" backup -k key --device disk.img --volume disk \
+	--changed - >out 2>err
+[ $? = 2 ] || fail "half a list from a pipe is taken"
 for bad in '0' '0 40' '-1 5' 'x 5' '99999999999999999999 5' \
 		'18446744073709551615 18446744073709551615' '{"offset":0' '{"offset":0}'; do
 	printf '%s' "$bad" >cut
-	[ "$bad" = '0 40' ] || run 2 backup --device disk.img --volume disk --changed cut
+	run 2 backup --device disk.img --volume disk --changed cut
+	# Also where it would not be gone by.
+	run 2 backup --device disk.img --volume nothing-yet --changed cut
 done
 : >empty
 run 1 backup --device disk.img --volume disk --changed absent
