@@ -127,6 +127,7 @@ struct cli {
 	const char *cache_dir, *ca_file;
 	uint64_t cache_size;
 	bool no_cache;
+	bool far;            /* not said, but found: the store is no directory here */
 	/* CLI_G_ENGINE */
 	unsigned cpus;
 	int io; /* enum engine_io_mode + 1; 0: not given */

@@ -14,6 +14,9 @@
 
 #define DEFAULT_MEMORY (512u << 20)
 
+/* How long a store is tried that has not answered yet. */
+#define CONTACT_MS 20000
+
 /* A budget for smaller packs overrides what the repository says. */
 #define STANDARD_PACK (16u << 20)
 
@@ -49,7 +52,9 @@ struct backend *cli_backend_open(struct cli *cli, const char *url, bool create,
 		.down = cli->limit_download,
 		.cancelled = give_up,
 	};
-	struct backend_retry_options retry = { .cancelled = give_up };
+	/* A name or port that is wrong never answers: that is told soon. */
+	struct backend_retry_options retry = { .cancelled = give_up,
+		.contact_ms = CONTACT_MS };
 	struct backend *be = backend_open(url, &opt, err);
 	const char *ms = getenv("WHERRY_TEST_RETRY_MS");
 
@@ -71,6 +76,7 @@ int cli_budget(const struct cli *cli, uint32_t max_chunk,
 		.cpus = cli->cpus,
 		.io = cli->io ? (enum engine_io_mode)(cli->io - 1) :
 		    ENGINE_IO_AUTO,
+		.far = cli->far,
 	};
 
 	return engine_budget(&opt, max_chunk, ret, err);
@@ -100,9 +106,17 @@ struct store *cli_store_open(struct cli *cli, const char *url, unsigned flags,
 	CLEANUP_FREE char *cache = NULL;
 	bool write = flags & CLI_OPEN_WRITE, strict = flags & CLI_OPEN_STRICT;
 	struct engine_budget budget;
+	struct backend *be = cli_backend_open(cli, url, false, write, err);
+	struct backend_caps caps;
 
-	if (cli_budget(cli, DEFAULT_MAX_CHUNK, &budget, err) < 0)
+	if (be == NULL)
 		return NULL;
+	backend_caps(be, &caps);
+	cli->far |= !caps.local;
+	if (cli_budget(cli, DEFAULT_MAX_CHUNK, &budget, err) < 0) {
+		backend_close(be);
+		return NULL;
+	}
 	if (!strict && !cli->no_cache)
 		cache = cli_cache_path(cli, "");
 
@@ -117,9 +131,8 @@ struct store *cli_store_open(struct cli *cli, const char *url, unsigned flags,
 		.cache_dir = cache,
 		.cache_bytes = cli->cache_size ? cli->cache_size : CACHE_BYTES,
 	};
-	struct backend *be = cli_backend_open(cli, url, false, write, err);
 
-	return be ? store_open(be, secret, &opt, err) : NULL;
+	return store_open(be, secret, &opt, err);
 }
 
 static int start_engine(struct cli *cli, struct cli_repo *r, struct err *err)
@@ -132,6 +145,7 @@ static int start_engine(struct cli *cli, struct cli_repo *r, struct err *err)
 		.cpus = cli->cpus,
 		.io = cli->io ? (enum engine_io_mode)(cli->io - 1) :
 		    ENGINE_IO_AUTO,
+		.far = cli->far,
 	};
 	struct engine_budget budget;
 

@@ -13,6 +13,8 @@
 /* What the program takes besides what is divided: code, stacks, allocator. */
 #define MEMORY_FIXED (20 * MIB)
 #define UPLOAD_THREADS 3
+/* Where a request takes long: packs on their way, beside the four being filled. */
+#define FAR_UPLOADS 5
 
 static unsigned cpus_allowed(void)
 {
@@ -47,6 +49,8 @@ int engine_budget(const struct engine_options *opt, uint32_t max_chunk,
 
 	ret->pack_size = (uint32_t)(large ? 16 * MIB : 8 * MIB);
 	ret->pack_buffers = large ? 5 : 4;
+	if (opt->far && large)
+		ret->pack_buffers = 4 + FAR_UPLOADS;
 	size_t packs = ret->pack_buffers * (size_t)ret->pack_size;
 
 	left -= packs < left / 2 ? packs : left / 2;
@@ -102,7 +106,8 @@ struct engine *engine_new(const struct engine_options *opt,
 	}
 	e->pool = pool_new(budget->workers, err);
 	if (e->pool != NULL)
-		e->uploads = uploads_new(UPLOAD_THREADS, budget->pack_buffers, err);
+		e->uploads = uploads_new(opt->far ? FAR_UPLOADS : UPLOAD_THREADS,
+		    budget->pack_buffers, err);
 	if (e->uploads == NULL) {
 		engine_free(e);
 		return NULL;

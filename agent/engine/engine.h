@@ -21,6 +21,7 @@ struct engine_options {
 	unsigned cpus;           /* workers; 0: as many as this process may run on */
 	unsigned parity;         /* of packs, in percent of their size; 0: none */
 	enum engine_io_mode io;
+	bool far;                /* the store: requests take long, many are made */
 };
 
 /* How a budget is divided; computed before the store is opened. */

@@ -10,6 +10,13 @@
 #define RANGE_MAX ((size_t)4 << 20)
 /* Bytes between two blobs that are read and dropped rather than asked anew. */
 #define GAP_MAX (128u << 10)
+/*
+ * Where a request takes long: at 50 ms and 20 MB/s a MiB comes as fast as an
+ * answer, and more of them are waited for at once.
+ */
+#define FAR_GAP_MAX (1u << 20)
+#define FAR_READERS 24
+#define FAR_BUFFERS_MAX 24u
 /* Needs of one range: few enough that one worker is not left with all. */
 #define RANGE_NEEDS 2048u
 /* Threads that sleep in reads; most of them matter only over a network. */
@@ -58,6 +65,7 @@ struct opener {
 struct fetch {
 	struct engine *e;
 	struct store *st;
+	bool far;
 	struct fetch_sink sink;
 	struct uploads *readers;
 	struct opener *openers;
@@ -123,7 +131,8 @@ static int ranges_new(struct fetch *f, size_t memory, struct err *err)
 	f->range_cap = max_size(least, memory / 6 < RANGE_MAX ? memory / 6 : RANGE_MAX);
 	f->nranges = (unsigned)(memory / f->range_cap);
 	f->nranges = f->nranges < 2 ? 2 : f->nranges;
-	f->nranges = f->nranges > BUFFERS_MAX ? BUFFERS_MAX : f->nranges;
+	if (f->nranges > (f->far ? FAR_BUFFERS_MAX : BUFFERS_MAX))
+		f->nranges = f->far ? FAR_BUFFERS_MAX : BUFFERS_MAX;
 	f->ranges = mem_array(f->nranges, sizeof(*f->ranges), "read buffers", err);
 	if (f->ranges == NULL)
 		return -1;
@@ -150,6 +159,7 @@ struct fetch *fetch_new(struct engine *e, struct store *st, const char *domain,
 		return NULL;
 	f->e = e;
 	f->st = st;
+	f->far = store_is_far(st);
 	f->sink = *sink;
 	f->blob_max = max_size(BUNDLE_BLOB, max_size(info->stream.max, info->block.max));
 	f->plain_cap = (f->blob_max + 2 * PAGE) / PAGE * PAGE;
@@ -161,7 +171,8 @@ struct fetch *fetch_new(struct engine *e, struct store *st, const char *domain,
 	pthread_cond_init(&f->given, NULL);
 	if (openers_new(f, domain, err) < 0 || ranges_new(f, memory / 2, err) < 0)
 		goto fail;
-	f->readers = uploads_new(READERS, f->nranges, err);
+	f->readers = uploads_new(f->far ? FAR_READERS : READERS, f->nranges,
+	    err);
 	if (f->readers == NULL)
 		goto fail;
 	return f;
@@ -486,6 +497,7 @@ static size_t range_fill(const struct fetch *f, struct range *r, size_t first)
 	const struct need *a = &f->needs[first];
 	size_t i = first + 1;
 	uint64_t end = (uint64_t)a->loc.offset + a->loc.sealed_len;
+	uint32_t gap = f->far ? FAR_GAP_MAX : GAP_MAX;
 
 	r->pack = a->loc.pack;
 	r->off = a->loc.offset;
@@ -494,7 +506,7 @@ static size_t range_fill(const struct fetch *f, struct range *r, size_t first)
 		const struct need *n = &f->needs[i];
 		uint64_t to = (uint64_t)n->loc.offset + n->loc.sealed_len;
 
-		if (n->loc.pack != r->pack || n->loc.offset > end + GAP_MAX ||
+		if (n->loc.pack != r->pack || n->loc.offset > end + gap ||
 		    to - r->off > f->range_cap)
 			break;
 		end = to > end ? to : end;

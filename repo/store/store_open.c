@@ -70,7 +70,9 @@ static struct store *store_alloc(struct backend *be,
 	if (st->packs != NULL)
 		st->cache = store_cache_new(st->opt.memory / 4, err);
 	if (st->cache == NULL ||
-	    store_index_init(st, st->opt.memory / 4 * 3, err) != 0) {
+	    /* What is read ahead takes an eighth (store_ahead_new). */
+	    store_index_init(st, st->opt.memory / 8 * (st->far ? 5 : 6),
+	        err) != 0) {
 		store_close(st);
 		return NULL;
 	}
