@@ -6,6 +6,7 @@
 #include "repo/base/cleanup.h"
 #include "repo/base/clock.h"
 #include "repo/base/log.h"
+#include "repo/base/mem.h"
 #include "repo/store/store_gc_internal.h"
 
 /*
@@ -440,30 +441,52 @@ static int remove_lists(struct gc *g, uint64_t n, struct err *err)
 	return r;
 }
 
-static int delete_pack(struct gc *g, const uint8_t *name, bool parity,
-    struct err *err)
+/* Objects that are removed by one call, where a store has such a call. */
+#define BATCH 500
+
+struct batch {
+	char text[BATCH][FMT_KEY_MAX];
+	const char *keys[BATCH];
+	size_t n;
+	uint64_t packs, bytes; /* of those among them */
+};
+
+static int batch_flush(struct gc *g, struct batch *b, struct err *err)
+{
+	if (backend_del_many(g->st->be, b->keys, b->n, err) < 0)
+		return -1;
+	g->ret->packs_deleted += b->packs;
+	g->ret->bytes_deleted += b->bytes;
+	g->freed += b->bytes;
+	b->n = 0;
+	b->packs = b->bytes = 0;
+	return 0;
+}
+
+static char *batch_key(struct batch *b)
+{
+	b->keys[b->n] = b->text[b->n];
+	return b->text[b->n++];
+}
+
+static int delete_pack(struct gc *g, struct batch *b, const uint8_t *name,
+    bool parity, struct err *err)
 {
 	uint32_t i = store_gc_packs_find(&g->packs, name);
-	char key[FMT_KEY_MAX];
-	int r;
 
 	if (i == GC_NONE)
 		return 0;
-	fmt_key_pack(key, name);
-	r = backend_del(g->st->be, key, err);
-	if (r == 0) {
-		g->ret->packs_deleted++;
-		g->ret->bytes_deleted += g->packs.v[i].size;
-		g->freed += g->packs.v[i].size;
-	}
-	fmt_key_parity(key, name);
-	if (r >= 0 && parity)
-		r = backend_del(g->st->be, key, err);
-	return r < 0 ? -1 : 0;
+	fmt_key_pack(batch_key(b), name);
+	b->packs++;
+	b->bytes += g->packs.v[i].size;
+	if (parity)
+		fmt_key_parity(batch_key(b), name);
+	return b->n + 2 > BATCH ? batch_flush(g, b, err) : 0;
 }
 
 static int delete_packs(struct gc *g, struct err *err)
 {
+	CLEANUP_FREE struct batch *b = NULL;
 	struct fmt_list l = g->dead.packs;
 	const uint64_t total = l.n;
 	struct fmt_config c;
@@ -473,13 +496,16 @@ static int delete_packs(struct gc *g, struct err *err)
 	if (fmt_config_decode(g->st->config.p, g->st->config.len, &c,
 	        err) != 0 || store_gc_packs_list(g->st, &g->packs, err) != 0)
 		return -1;
+	b = mem_zalloc(sizeof(*b), "keys", err);
+	if (b == NULL)
+		return -1;
 	while (fmt_pack_next(&l, &name) == 0) {
 		store_gc_progress(g, "deleting", done++, total);
 		if (store_gc_cancelled(g, err) != 0 ||
-		    delete_pack(g, name, c.parity_shards > 0, err) != 0)
+		    delete_pack(g, b, name, c.parity_shards > 0, err) != 0)
 			return -1;
 	}
-	return 0;
+	return batch_flush(g, b, err);
 }
 
 /*
