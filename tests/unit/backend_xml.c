@@ -71,11 +71,10 @@ static void what_is_not_well_formed_or_bounded_is_corrupt(void **state)
 		assert_int_equal(err.class, ERR_CORRUPT);
 	}
 	for (int n = BACKEND_XML_DEPTH; n <= BACKEND_XML_DEPTH + 1; n++) {
-		deep[0] = '\0';
 		for (int i = 0; i < n; i++)
-			strcat(deep, "<a>");
+			memcpy(deep + i * 3, "<a>", 3);
 		for (int i = 0; i < n; i++)
-			strcat(deep, "</a>");
+			memcpy(deep + n * 3 + i * 4, "</a>", 5);
 		assert_int_equal(reads(deep, NULL, &err),
 		    n == BACKEND_XML_DEPTH ? 0 : -1);
 	}
