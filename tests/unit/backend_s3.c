@@ -501,6 +501,74 @@ static void a_missing_bucket_is_made(void **state)
 	played();
 }
 
+/* What the bucket, an endpoint and a region make of a URL. */
+static void places_have_their_form(void **state)
+{
+	static const struct {
+		const char *bucket, *endpoint, *region;
+		bool path_style;
+		const char *base, *path;
+	} v[] = {
+		{ "bkt", NULL, "eu-west-1", false,
+		  "https://bkt.s3.eu-west-1.amazonaws.com", "/" },
+		{ "b.k.t", NULL, "us-east-1", true,
+		  "https://s3.us-east-1.amazonaws.com", "/b.k.t/" },
+		{ "bkt", NULL, "cn-north-1", false,
+		  "https://bkt.s3.cn-north-1.amazonaws.com.cn", "/" },
+		{ "bkt", "https://s3.example.org/", "r", true,
+		  "https://s3.example.org", "/bkt/" },
+		{ "bkt", "https://s3.example.org:443/a/b/", "r", true,
+		  "https://s3.example.org", "/a/b/bkt/" },
+		{ "bkt", "http://s3.example.org:443", "r", false,
+		  "http://bkt.s3.example.org:443", "/" },
+		{ "bkt", "http://[::1]:9000", "r", true,
+		  "http://[::1]:9000", "/bkt/" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct backend_s3 s = { .bucket = (char *)(uintptr_t)v[i].bucket,
+			.endpoint = (char *)(uintptr_t)v[i].endpoint,
+			.path_style = v[i].path_style };
+		struct backend_s3_place *p = backend_s3_place_new(&s,
+		    v[i].region, &err);
+
+		if (p == NULL)
+			fail_msg("%s", err.msg);
+		assert_string_equal(p->base, v[i].base);
+		assert_string_equal(p->host, strstr(v[i].base, "//") + 2);
+		assert_string_equal(p->path, v[i].path);
+		backend_s3_place_free(p);
+	}
+}
+
+static void both_styles_reach_the_bucket(void **state)
+{
+	const char *key = "k";
+	char url[200];
+
+	PLAY({ "PUT /k HTTP/1.1\r\nHost: bkt.localhost:\n",
+	        answer("200", "", "") },
+	    { "POST /?delete= HTTP", answer("200", "", "<DeleteResult/>") },
+	    { "PUT /pre/fix/bkt/k HTTP", answer("200", "", "") },
+	    { "POST /pre/fix/bkt/?delete= HTTP", answer("200", "",
+	        "<DeleteResult/>") });
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		snprintf(url, sizeof(url), i == 0 ? "s3://bkt?style=host&"
+		    "endpoint=http://localhost:%u" : "s3://bkt?"
+		    "endpoint=http://127.0.0.1:%u/pre/fix", server->port);
+		backend_close(be);
+		be = backend_s3_open(url, NULL, &err);
+		assert_non_null(be);
+		if (backend_put(be, key, "x", 1, &err) != 0 ||
+		    backend_del_many(be, &key, 1, &err) != 0)
+			fail_msg("%s", err.msg);
+	}
+	played();
+}
+
 static void options_go_with_every_put(void **state)
 {
 	struct backend_remote_options ro = { .read_only = true };
@@ -648,6 +716,8 @@ int main(void)
 		TEST(removing_is_blind),
 		TEST(many_are_removed_at_once),
 		TEST(a_missing_bucket_is_made),
+		TEST(places_have_their_form),
+		TEST(both_styles_reach_the_bucket),
 		TEST(options_go_with_every_put),
 		TEST(malformed_urls_are_refused_without_being_repeated),
 		TEST(no_credentials_are_told_at_once),

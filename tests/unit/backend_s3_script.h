@@ -18,6 +18,7 @@
 
 #include "repo/backend/backend_http.h"
 #include "repo/backend/backend_remote.h"
+#include "repo/backend/backend_s3_internal.h"
 #include "repo/crypto/crypto.h"
 #include "tests/unit/net_server.h"
 
