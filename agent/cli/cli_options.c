@@ -374,12 +374,53 @@ static void table_make(struct table *t, struct cli *cli,
 	t->argp.options = n > 0 ? t->argp_options : NULL;
 }
 
+/* What argp does not break by itself, for it breaks at spaces only. */
+#define JSON_WIDTH 78
+
+/* How much of a line fits, up to and with a comma or before a space. */
+static size_t json_fits(const char *p, size_t n, size_t room)
+{
+	size_t at = room;
+
+	if (n <= room)
+		return n;
+	while (at > 0 && p[at - 1] != ',' && p[at] != ' ')
+		at--;
+	return at > 0 ? at : n;
+}
+
+/* Append the description of objects, its lines broken where they are too long. */
+static void make_json(struct buf *doc, const char *p)
+{
+	while (*p != '\0') {
+		size_t n = strcspn(p, "\n"), room = JSON_WIDTH;
+		const char *end = p + n;
+
+		for (const char *indent = ""; p < end; indent = "   ") {
+			size_t fits = json_fits(p, (size_t)(end - p), room);
+
+			buf_printf(doc, "%s%.*s\n", indent, (int)fits, p);
+			p += fits;
+			while (p < end && *p == ' ')
+				p++;
+			room = JSON_WIDTH - 3;
+		}
+		p += *p == '\n';
+	}
+}
+
 /* The text around the options: what comes before, \v, what comes after. */
 static void make_doc(struct buf *doc, const struct cli_verb *v)
 {
 	buf_printf(doc, "\n%s.\n\n%s\n\v", v->summary, v->text);
-	if (v->json != NULL)
-		buf_printf(doc, "With --json:\n%s\n", v->json);
+	if (v->json != NULL) {
+		buf_str(doc, "With --json:\n");
+		make_json(doc, v->json);
+	}
+	if (v->groups & CLI_G_REPO)
+		buf_str(doc, "Exit codes:\n  0 done, 1 failed, 2 wrong usage, 3 done "
+		    "in part, 10 no repository there,\n  11 already there, 12 "
+		    "wrong secret or no right, 13 damage, 130 interrupted\n");
 	buf_printf(doc, "Examples:\n");
 	for (const char *p = v->examples; *p != '\0';) {
 		size_t n = strcspn(p, "\n");

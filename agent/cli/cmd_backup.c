@@ -58,7 +58,8 @@ static const struct cli_option options[] = {
 	{ "checkpoint-interval", 0, "TIME", "Commit a checkpoint after so long, "
 	    "and go on from it (default 4h): a collection waits no longer, and "
 	    "a run that dies loses no more", CLI_DURATION, AT(interval) },
-	{ "compression", 0, "off|fast|default|max", "How hard to try", CLI_CHOICE,
+	{ "compression", 0, "off|fast|default|max", "How hard to "
+	    "compress (default: default)", CLI_CHOICE,
 	    AT(compression) },
 	{ "verify-writes", 0, NULL, "Unpack and compare what was compressed "
 	    "before it is stored", CLI_FLAG, AT(verify) },

@@ -70,8 +70,8 @@ static void waiting(void *ctx, const struct store_session_info *s)
 		json_object_set_new(o, "slot", json_string(slot));
 		json_object_set_new(o, "session", json_string(s->session));
 		cli_json_set_bytes(o, "host", s->host, strlen(s->host));
-		json_object_set_new(o, "start", cli_json_time(s->start_ns));
-		json_object_set_new(o, "last_sign",
+		json_object_set_new(o, "start_time", cli_json_time(s->start_ns));
+		json_object_set_new(o, "alive_time",
 		    cli_json_time(s->modified_ns));
 		cli_json_print(o);
 		return;
@@ -267,7 +267,7 @@ const struct cli_verb cli_cmd_gc = {
 	    "is wholly dead goes first. It may be stopped at any moment, and "
 	    "run again.",
 	.json = "  {\"message_type\":\"waiting\",\"slot\",\"session\",\"host\","
-	    "\"start\",\"last_sign\"}\n"
+	    "\"start_time\",\"alive_time\"}\n"
 	    "  {\"message_type\":\"status\",...}  with --progress, as in "
 	    "backup\n"
 	    "  {\"message_type\":\"summary\",\"dry_run\",\"outcome\","

@@ -152,7 +152,7 @@ static void tell_end(struct cli *cli, const char *name, int code, int64_t ns)
 	if (cli->json)
 		cli_json_print(json_pack("{s:s, s:s, s:i, s:f}",
 		    "message_type", "step_end", "step", name,
-		    "exit_code", code, "seconds", (double)ns / 1e9));
+		    "exit_code", code, "elapsed_seconds", (double)ns / 1e9));
 	else if (code != CLI_OK)
 		cli_warn("upkeep: the step '%s' ended with %d", name, code);
 }
@@ -240,7 +240,7 @@ const struct cli_verb cli_cmd_upkeep = {
 	    "\"segments_after\",\"entries\",\"removed_objects\",\"lost\"}; "
 	    "then\n"
 	    "  {\"message_type\":\"step_end\",\"step\",\"exit_code\","
-	    "\"seconds\"}",
+	    "\"elapsed_seconds\"}",
 	.examples = "wherry upkeep --keep-daily 7 --keep-weekly 5 "
 	    "--keep-monthly 12\n"
 	    "wherry upkeep --check-percent 5 --max-repack 50G --quiet",

@@ -174,6 +174,19 @@ static void the_overview_names_every_verb(void **state)
 	assert_non_null(strstr(output, "wherry "));
 }
 
+static void help_fits_a_terminal(void **state)
+{
+	(void)state;
+	for (size_t i = 0; cli_verbs[i]->name != NULL; i++) {
+		assert_int_equal(RUN("help", cli_verbs[i]->name), 0);
+		for (const char *p = output; *p != '\0';
+		    p += strcspn(p, "\n"), p += *p == '\n')
+			if (strcspn(p, "\n") > 80)
+				fail_msg("%s: %.*s", cli_verbs[i]->name,
+				    (int)strcspn(p, "\n"), p);
+	}
+}
+
 static void verbs_are_well_described(void **state)
 {
 	(void)state;
@@ -423,6 +436,7 @@ int main(void)
 		cmocka_unit_test(options_that_do_nothing_are_not_taken),
 		cmocka_unit_test(every_verb_has_help_with_an_example),
 		cmocka_unit_test(the_overview_names_every_verb),
+		cmocka_unit_test(help_fits_a_terminal),
 		cmocka_unit_test(verbs_are_well_described),
 		cmocka_unit_test(options_are_stored_by_type),
 		cmocka_unit_test(a_profile_becomes_arguments),
