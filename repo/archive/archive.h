@@ -33,16 +33,11 @@ struct archive_io {
 	int (*put)(void *ctx, enum archive_kind kind, const void *page,
 	    size_t len, uint8_t ret_id[32], struct err *err);
 	void *ctx;
-	/*
-	 * These n pages, of one level and in this order, will probably be got
-	 * next: whoever goes through a map says so.  NULL: nobody need say.
-	 */
+	/* These n pages will probably be got next, in this order; may be NULL. */
 	void (*ahead)(void *ctx, enum archive_kind kind,
 	    const uint8_t (*ids)[32], size_t n);
 };
-
-/* Pages that are told to `ahead` at once, at most. */
-#define ARCHIVE_AHEAD 64
+#define ARCHIVE_AHEAD 64 /* pages that `ahead` is told of at once, at most */
 
 /*
  * One component of a path (name, len), with its keyed hash h (fmt_name_hash):

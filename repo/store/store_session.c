@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/backend/backend_ahead.h"
 #include "repo/base/bytes.h"
 #include "repo/base/cleanup.h"
 #include "repo/base/clock.h"
@@ -301,63 +300,6 @@ static int session_epoch(struct store *st, struct store_epoch **ret_epoch,
 	return fmt_config_usable(&cfg->c, 1, err);
 }
 
-/* What the keys of the volume's snapshots begin with, in the own slot. */
-static void chain_prefix(const struct store *st, const uint8_t volume_hash[32],
-    char ret[FMT_KEY_MAX])
-{
-	char slot[FMT_HEX_SLOT], volume[17];
-
-	hex_encode(slot, st->info.slot, STORE_SLOT_LEN);
-	hex_encode(volume, volume_hash, 8);
-	snprintf(ret, FMT_KEY_MAX, "snapshots/%s/%s-", slot, volume);
-}
-
-/*
- * What is read before the session is declared, and does not hang on each other.
- * Nothing that was asked for before this session may answer it.
- */
-static void begin_ahead(struct store *st,
-    const struct store_session_options *opt)
-{
-	char prefix[FMT_KEY_MAX];
-	uint8_t hash[32];
-
-	if (!st->far)
-		return;
-	backend_ahead_forget(st->be, "");
-	backend_ahead_list(st->be, "config/");
-	backend_ahead_list(st->be, "gc/");
-	if (opt->volume == NULL)
-		return;
-	fmt_volume_hash(hash, st->own->volume, fmt_str(opt->volume));
-	chain_prefix(st, hash, prefix);
-	backend_ahead_list(st->be, prefix);
-}
-
-/*
- * List the volume's snapshots, oldest first: names differ in time alone.  The
- * newest will be read, with its note when `note` (R3 asks for both).
- */
-static int chain_list(struct store_session *s, bool note,
-    struct store_keys *ret, struct err *err)
-{
-	char prefix[FMT_KEY_MAX], key[FMT_KEY_MAX];
-	const char *newest;
-
-	chain_prefix(s->st, s->volume_hash, prefix);
-	if (store_keys_list(s->st->be, prefix, ret, err) != 0)
-		return -1;
-	if (ret->n == 0)
-		return 0;
-	newest = store_keys_at(ret, ret->n - 1);
-	store_ahead_signed(s->st, newest);
-	if (note && s->st->far) {
-		fmt_key_note(key, s->st->info.slot, strrchr(newest, '/') + 1);
-		backend_ahead_all(s->st->be, key);
-	}
-	return 0;
-}
-
 /*
  * The name, and its declaration: the highest generation is read before and gc/
  * after it (R1).
@@ -365,7 +307,7 @@ static int chain_list(struct store_session *s, bool note,
 static int begin_declare(struct store_session *s, struct err *err)
 {
 	struct store_keys keys = { 0 };
-	int r = chain_list(s, false, &keys, err);
+	int r = store_begin_list(s, false, &keys, err);
 
 	if (r == 0)
 		r = store_dead_generation(s->st, &s->generation, err);
@@ -374,48 +316,6 @@ static int begin_declare(struct store_session *s, struct err *err)
 	store_keys_release(&keys);
 	if (r == 0 && !s->look)
 		r = session_declare(s, err);
-	return r;
-}
-
-/*
- * What comes behind gc/: the listings are made at once, and none of them before
- * gc/ was read to its end.
- */
-static int begin_read(struct store_session *s,
-    const struct store_session_options *opt, bool mends, struct err *err)
-{
-	struct store *st = s->st;
-	struct store_keys keys = { 0 };
-	char prefix[FMT_KEY_MAX];
-	int r;
-
-	backend_ahead_forget(st->be, "");
-	s->dead = store_dead_read(st, err);
-	if (s->dead == NULL)
-		return -1;
-	backend_ahead_forget(st->be, "");
-	if (st->far) {
-		chain_prefix(st, s->volume_hash, prefix);
-		backend_ahead_list(st->be, "bad/");
-		store_ahead_index_list(st);
-		backend_ahead_list(st->be, prefix);
-	}
-	s->bad = store_bad_read(st, err);
-	/* Who mends adds to it. */
-	if (s->bad != NULL && st->far && !mends)
-		store_bad_adopt(st, s->bad);
-	r = s->bad == NULL ? -1 : chain_list(s, true, &keys, err);
-	if (r == 0)
-		r = store_index_refresh(st, 0, err);
-	if (r == 0)
-		r = store_parent_choose(s, &keys, opt->parent, opt->rest, err);
-	/* Its roots will be put again, when nothing has changed. */
-	if (r == 0 && s->parent != NULL) {
-		store_present_ahead(s, &s->parent->state.id, 1);
-		if (!s->parent->sealed)
-			store_present_ahead(s, &s->parent->catalog.id, 1);
-	}
-	store_keys_release(&keys);
 	return r;
 }
 
@@ -436,7 +336,7 @@ static struct store_session *begin(struct store *st,
 		return NULL;
 	s->epoch = epoch;
 	/* R1, in this order and no other. */
-	if (begin_declare(s, err) != 0 || begin_read(s, opt, mends, err) != 0)
+	if (begin_declare(s, err) != 0 || store_begin_read(s, opt, mends, err) != 0)
 		goto fail;
 	return s;
 fail:
@@ -452,7 +352,7 @@ struct store_session *store_session_begin(struct store *st,
 
 	if (store_need(st, STORE_WRITE, "to write", err) != 0)
 		return NULL;
-	begin_ahead(st, opt);
+	store_begin_ahead(st, opt);
 	if (session_epoch(st, &epoch, err) != 0)
 		return NULL;
 	return begin(st, opt, epoch, false, err);
@@ -470,7 +370,7 @@ struct store_session *store_session_begin_mend(struct store *st,
 
 	if (store_need(st, STORE_ADMIN, "to repair", err) != 0)
 		return NULL;
-	begin_ahead(st, &opt);
+	store_begin_ahead(st, &opt);
 	if (session_epoch(st, &epoch, err) != 0)
 		return NULL;
 	return begin(st, &opt, epoch, true, err);

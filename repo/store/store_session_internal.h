@@ -188,6 +188,28 @@ struct store_session *store_session_begin_mend(struct store *st,
  */
 int store_session_end(struct store_session *s, struct err *err);
 
+/* --- the beginning (store_begin.c) */
+
+/*
+ * What is read before the session is declared, and does not hang on each other.
+ * Nothing that was asked for before this session may answer it.
+ */
+void store_begin_ahead(struct store *st,
+    const struct store_session_options *opt);
+/*
+ * List the volume's snapshots, oldest first: names differ in time alone.  The
+ * newest will be read, with its note when `note` (R3 asks for both).  0 or -1.
+ */
+int store_begin_list(struct store_session *s, bool note,
+    struct store_keys *ret, struct err *err);
+/*
+ * What comes behind the declaration: gc/, then the listings, made at once and
+ * none of them before gc/ was read to its end, then the parent.  mends: what is
+ * damaged will be added to.  0 or -1.
+ */
+int store_begin_read(struct store_session *s,
+    const struct store_session_options *opt, bool mends, struct err *err);
+
 /*
  * Choose the parent, what stands behind a checkpoint, and the predecessor (R3),
  * after gc/ was read.  keys: the volume's snapshots, listed after that, too.

@@ -101,7 +101,7 @@ static uint64_t waits(struct world *w)
 	return c.waits;
 }
 
-static uint64_t gets(struct world *w)
+static uint64_t requests(struct world *w)
 {
 	struct backend_slow_counts c;
 
@@ -326,20 +326,20 @@ static void what_is_cached_is_not_asked_for_again(void **state)
 	(void)state;
 	world_new(&w, 1);
 	st = far_open(&w, 0, STORE_READERS_INLINE, w.dir, CACHE);
-	small = gets(&w);
+	small = requests(&w);
 	find_latest(st);
 	read_all(&w, st, 0);
-	first = gets(&w);
+	first = requests(&w);
 	store_close(st);
 	assert_true(each_file(w.dir, only_owner_reads, NULL) >= PAGES);
 	assert_true(first > small);
 
 	st = far_open(&w, 0, STORE_READERS_INLINE, w.dir, CACHE);
-	assert_true(gets(&w) < small); /* the segment */
-	small = gets(&w);
+	assert_true(requests(&w) < small); /* the segment */
+	small = requests(&w);
 	find_latest(st);
 	read_all(&w, st, 0);
-	assert_int_equal(gets(&w) - small, 1); /* the chunk */
+	assert_int_equal(requests(&w) - small, 1); /* the chunk */
 	store_close(st);
 	world_end(&w);
 }
@@ -399,35 +399,68 @@ static void a_wrong_cache_is_thrown_away(void **state)
 		look(&w, CACHE);
 		/* And it is right again. */
 		st = far_open(&w, 0, STORE_READERS_INLINE, w.dir, CACHE);
-		small = gets(&w);
+		small = requests(&w);
 		find_latest(st);
 		read_all(&w, st, 0);
-		assert_int_equal(gets(&w) - small, 1);
+		assert_int_equal(requests(&w) - small, 1);
 		store_close(st);
 	}
 	world_end(&w);
 }
 
-/* Of the same size and under the same name, but of another repository. */
+/* What the largest file of a cache holds. */
+struct content { uint8_t *p; size_t len; };
+
+static void take_largest(const char *path, void *ctx)
+{
+	struct content *c = ctx;
+	struct stat sb;
+	int fd = open(path, O_RDONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &sb), 0);
+	if ((size_t)sb.st_size > c->len) {
+		c->len = (size_t)sb.st_size;
+		c->p = realloc(c->p, c->len);
+		assert_non_null(c->p);
+		assert_int_equal(read(fd, c->p, c->len), sb.st_size);
+	}
+	close(fd);
+}
+
+/* As much of it as the file is long, so that only what it holds is wrong. */
+static void give_content(const char *path, void *ctx)
+{
+	const struct content *c = ctx;
+	struct stat sb;
+	int fd = open(path, O_WRONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &sb), 0);
+	if ((size_t)sb.st_size <= c->len)
+		assert_int_equal(write(fd, c->p, (size_t)sb.st_size),
+		    sb.st_size);
+	close(fd);
+}
+
 static void what_another_repository_has_is_not_taken(void **state)
 {
+	struct content c = { NULL, 0 };
 	struct world w, other;
-	char from[1100], to[1100];
 
 	(void)state;
 	world_new(&w, 1);
 	world_new(&other, 1);
 	look(&w, CACHE);
 	look(&other, CACHE);
-	/* Each in the other's place, whatever the repositories are called. */
-	snprintf(from, sizeof(from), "cp -r %s/objects/*/. %s/objects/*/",
-	    other.dir, w.dir);
-	assert_int_equal(system(from), 0);
+	each_file(other.dir, take_largest, &c);
+	each_file(w.dir, give_content, &c);
 	look(&w, CACHE);
-	snprintf(to, sizeof(to), "cd %s/objects/* && for f in */*; do "
-	    "g=$(ls -S */* | head -1); [ $f = $g ] || cp $g $f; done", w.dir);
-	assert_int_equal(system(to), 0);
+	/* Nor what it has itself, of another range. */
+	each_file(w.dir, take_largest, &c);
+	each_file(w.dir, give_content, &c);
 	look(&w, CACHE);
+	free(c.p);
 	world_end(&w);
 	world_end(&other);
 }
