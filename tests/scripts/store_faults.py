@@ -4,7 +4,7 @@ what stays ends with a clear error, in a bounded number of requests; and in no
 case is anything lost that was said to be saved, or anything that is wrong taken
 for right.
 
-STORES (azurite) are the stores, side by side; ONLY is a part of the names
+STORES (minio azurite) are the stores, side by side; ONLY is a part of the names
 of faults, SHOW prints each.
 """
 # timeout: 600
@@ -25,7 +25,7 @@ sys.path.insert(0, SRC + "/tests/servers")
 import place  # noqa: E402
 import store  # noqa: E402
 
-STORES = os.environ.get("STORES", "azurite").split()
+STORES = os.environ.get("STORES", "minio azurite").split()
 ONLY = os.environ.get("ONLY", "")
 KEY = os.path.abspath("key")
 MIB = 1 << 20

@@ -37,6 +37,7 @@ life() {
 	backup tree --volume v "$@"
 	local first=$id
 	"$TOOLS/treestress" -m -s 12 -n 40 -F no-huge,no-devices tree >/dev/null
+	sleep 2.2 # what is young is read again, and bundled anew
 	backup tree --volume v "$@"
 	run 0 restore "$id" --target back --quiet "$@" && same_tree tree back
 	run 0 check --read-data --quiet "$@"
