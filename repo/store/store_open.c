@@ -17,15 +17,13 @@
 static int open_own_slot(struct store *st, struct err *err)
 {
 	const struct store_slot *sl;
-	char slot[FMT_HEX_SLOT];
 
 	if (store_config_own(st, err) != 0)
 		return -1;
 	sl = store_slot_find(st, st->info.slot, err);
-	if (sl == NULL && err->class == ERR_NOTFOUND) {
-		hex_encode(slot, st->info.slot, STORE_SLOT_LEN);
-		return err_set(err, ERR_AUTH, "slot %s has been removed", slot);
-	}
+	if (sl == NULL && err->class == ERR_NOTFOUND)
+		return store_slot_lacks(st, st->info.slot,
+		    "the certificate in keys/", err);
 	if (sl == NULL)
 		return -1;
 	st->label = mem_strdup(sl->label, err);

@@ -57,6 +57,14 @@ rm -r half/config
 ends 13 "$WHERRY" snapshots -k key --repo half
 says "no config"
 rm -r half
+for lost in keys/*/cert epochs; do
+	cp -r repo half
+	eval rm -r half/$lost
+	ends 13 "$WHERRY" snapshots -k key --repo half
+	says "is missing"
+	says "copy of the repository"
+	rm -r half
+done
 # A newer program's: the byte behind magic and kind is the version.
 cp -r repo newer
 chmod -R u+w newer
