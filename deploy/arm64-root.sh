@@ -48,7 +48,7 @@ for deb in "$apt"/cache/archives/*.deb; do
 	case ${deb##*/} in
 	# The cross compiler has its own C library.
 	libc6_*|libc6-dev_*|linux-libc-dev_*) ;;
-	lib*) dpkg-deb -x "$deb" "$root" ;;
+	lib*|zlib1g_*) dpkg-deb -x "$deb" "$root" ;;
 	esac
 done
 rm -rf "$apt"

@@ -122,7 +122,8 @@ struct net_response {
  * Make the request and wait for the whole answer, whatever its status;
  * redirects are answers, too.  One that comes before the body was sent ends
  * the sending unless it is a success.  An idle connection that turns out to
- * have been closed is replaced, and the request sent on a new one, once.
+ * have been closed is replaced, and the request sent on a new one, but not when
+ * some of a body was sent on it already: then it is TRANSIENT.
  *
  * From any thread but the I/O thread (on_body).  ret may hold an earlier answer,
  * which is released; what it holds on failure is nothing.

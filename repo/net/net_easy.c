@@ -18,9 +18,6 @@ static size_t on_read(char *dst, size_t size, size_t n, void *arg)
 	struct net_job *j = arg;
 	size_t len = j->rq->body_len - j->sent, room = size * n;
 
-	/* The server has its answer; what it did not read is of no use to it. */
-	if (j->stop_sending)
-		return 0;
 	if (len > room)
 		len = room;
 
@@ -40,23 +37,6 @@ static size_t on_read(char *dst, size_t size, size_t n, void *arg)
 	j->sent += len;
 	j->n->sent += len;
 	return len;
-}
-
-/*
- * curl begins again on a new connection where an idle one had died.  But when
- * all had been sent, the server may have acted: who asked for it must know, or
- * takes what it made for another's.
- */
-static int on_seek(void *arg, curl_off_t off, int origin)
-{
-	struct net_job *j = arg;
-
-	if (j->sent > 0 && j->sent == j->rq->body_len)
-		return CURL_SEEKFUNC_FAIL;
-	if (origin != SEEK_SET || off < 0 || (size_t)off > j->rq->body_len)
-		return CURL_SEEKFUNC_FAIL;
-	j->sent = (size_t)off;
-	return CURL_SEEKFUNC_OK;
 }
 
 /* A 2xx body's piece.  Return 0, or -1 with j->err. */
@@ -120,25 +100,11 @@ static size_t on_write(char *data, size_t size, size_t n, void *arg)
 	return len;
 }
 
-/* An answer that comes before the body was sent, and is no success. */
-static void stop_sending(struct net_job *j)
-{
-	if (j->stop_sending || !j->head.complete || j->rs->status < 300 ||
-	    j->sent >= j->rq->body_len)
-		return;
-	j->stop_sending = true;
-	/* The rest of the body is missing on this connection. */
-	curl_easy_setopt(j->easy, CURLOPT_FORBID_REUSE, 1L);
-}
-
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
 	struct net_job *j = arg;
 
-	if (net_head_line(&j->head, line, size * n, &j->err) < 0)
-		return 0;
-	stop_sending(j);
-	return size * n;
+	return net_head_line(&j->head, line, size * n, &j->err) < 0 ? 0 : size * n;
 }
 
 /* Connected; the request goes out next. */
@@ -216,13 +182,16 @@ static void set_method(struct net_job *j, CURL *e, CURLcode *code)
 	bool body = rq->body_len > 0 || rq->method == NET_PUT ||
 	    rq->method == NET_POST || rq->method == NET_PATCH;
 
+	/*
+	 * Without a function that seeks, curl cannot send a body again by itself
+	 * where a kept connection has died: the server may have acted, and who
+	 * asked for it must know, or takes what it made for another's.
+	 */
 	if (body) {
 		SET(CURLOPT_UPLOAD, 1L);
 		SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)rq->body_len);
 		SET(CURLOPT_READFUNCTION, on_read);
 		SET(CURLOPT_READDATA, j);
-		SET(CURLOPT_SEEKFUNCTION, on_seek);
-		SET(CURLOPT_SEEKDATA, j);
 		SET(CURLOPT_UPLOAD_BUFFERSIZE, buffer_for(rq->body_len));
 	}
 	if (rq->method == NET_HEAD)

@@ -65,7 +65,6 @@ struct net_job {
 	char errbuf[CURL_ERROR_SIZE];
 
 	bool started;          /* connected; from then on silence is counted */
-	bool stop_sending;     /* answered before its body was sent */
 	bool cut;              /* a long body of a failure: enough was seen */
 	bool paused_up, paused_down;
 	size_t sent;           /* of the body, handed to curl */

@@ -152,12 +152,9 @@ static void let_pass(struct net *n, int64_t now_ns)
 
 	for (j = TAILQ_FIRST(&n->up_paused); j != NULL; j = next) {
 		next = TAILQ_NEXT(j, up_link);
-		/* Who was answered already has nothing to wait for. */
-		if (!j->stop_sending) {
-			if (net_rate_wait(&n->up, now_ns) > 0 || left <= 0)
-				continue;
-			left -= n->up.piece;
-		}
+		if (net_rate_wait(&n->up, now_ns) > 0 || left <= 0)
+			break;
+		left -= n->up.piece;
 		TAILQ_REMOVE(&n->up_paused, j, up_link);
 		j->paused_up = false;
 		go_on(n, j);

@@ -123,6 +123,8 @@ static void test_unfit_urls(void **state)
 		struct net_request rq = { .url = bad[i] };
 
 		failed(net_do(w.n, &rq, &w.rs, &w.err), ERR_USAGE);
+		if (strchr(bad[i], '@') != NULL)
+			says("a user or a password");
 	}
 }
 

@@ -204,6 +204,7 @@ static void test_bodies_up(void **state)
 		assert_true(w.rs.body_len > sizes[i]);
 		assert_int_equal(w.rs.body.len, 0);
 		assert_memory_equal(back + w.rs.body_len - sizes[i], body, sizes[i]);
+		assert_null(memmem(back, w.rs.body_len - sizes[i], "Expect", 6));
 	}
 
 	struct net_counters c;
@@ -497,7 +498,16 @@ static void test_early_redirect(void **state)
 	early("HTTP/1.1 301 There\r\nContent-Length: 8\r\n\r\n<Error/>", 301);
 }
 
-/* A path too long for the address gives nothing to test. */
+/* So it does where a limit holds the body back. */
+static void test_early_refusal_under_a_limit(void **state)
+{
+	(void)state;
+	net_free(w.n);
+	w.n = net_new(&(struct net_options){ .up = 100000 }, &w.err);
+	assert_non_null(w.n);
+	early("HTTP/1.1 403 No\r\nContent-Length: 8\r\n\r\n<Error/>", 403);
+}
+
 static void test_unix_socket(void **state)
 {
 	char dir[] = "/tmp/net-XXXXXX", path[64];
@@ -542,7 +552,8 @@ int main(void)
 		T(test_informational_answers), T(test_redirects_are_answers),
 		T(test_chunks_and_trailers), T(test_body_until_closed),
 		T(test_split_at_every_byte), T(test_early_refusal),
-		T(test_early_redirect), T(test_unix_socket),
+		T(test_early_redirect), T(test_early_refusal_under_a_limit),
+		T(test_unix_socket),
 		T(test_proxy_of_the_environment),
 	};
 
