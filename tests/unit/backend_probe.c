@@ -200,7 +200,7 @@ static void every_lie_about_creating_is_found(void **state)
 		{ PUT_REPLACES, "may be put again" },
 		{ PUT_REPLACES_MUTE, "was replaced" },
 		{ PUT_INVERTED, "said to exist" },
-		{ PUT_LOOKS_FIRST, "puts at once" },
+		{ PUT_LOOKS_FIRST, "of 8 puts at once" },
 		{ PUT_LAST_STAYS, "another is there" },
 		{ CAPS_WEAK, "no put-if-absent" },
 	};

@@ -36,7 +36,8 @@ static void refused_puts_have_their_class(void **state)
 	PLAY({ "PUT", answer("403", "", XML("AccessDenied", "Access Denied")) },
 	    { "PUT", answer("409", "",
 	        XML("ConditionalRequestConflict", "at this moment")) },
-	    { "PUT", answer("503", "", XML("SlowDown", "Reduce")) },
+	    { "PUT", answer("503", "", XML("SlowDown",
+	        "Reduce&#10;\xc3\xa4")) },
 	    { "PUT", answer("400", "", XML("RequestTimeout", "idle")) },
 	    { "PUT", answer("400", "", XML("BadDigest", "crc")) },
 	    { "PUT", answer("404", "", XML("NoSuchBucket", "none")) },
@@ -54,7 +55,8 @@ static void refused_puts_have_their_class(void **state)
 	    "AccessDenied: Access Denied (HTTP 403); the policy must allow "
 	    "s3:PutObject");
 	fails(backend_put(be, "k", "x", 1, &err), ERR_TRANSIENT, "HTTP 409");
-	fails(backend_put(be, "k", "x", 1, &err), ERR_TRANSIENT, "SlowDown");
+	fails(backend_put(be, "k", "x", 1, &err), ERR_TRANSIENT,
+	    "SlowDown: Reduce ?? (HTTP 503)");
 	fails(backend_put(be, "k", "x", 1, &err), ERR_TRANSIENT, "idle");
 	fails(backend_put(be, "k", "x", 1, &err), ERR_TRANSIENT, "BadDigest");
 	fails(backend_put(be, "k", "x", 1, &err), ERR_NOTFOUND, "wherry init");
