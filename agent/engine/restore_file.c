@@ -16,6 +16,8 @@
 #define DIRECT_ALIGN 4096u
 /* Where zeros are looked at, so much is written for one byte that is none. */
 #define ZEROS_PIECE ((size_t)64 << 10)
+/* Such blocks of a new file are left out with --sparse, when they are zero. */
+#define HOLE_BLOCK ((size_t)4096)
 
 /* --- bytes -----------------------------------------------------------------*/
 
@@ -209,9 +211,31 @@ void restore_file_wrote(struct ritem *it, size_t len)
 	atomic_fetch_add(&it->r->bytes_written, len);
 }
 
+/* Write all but the blocks that are zero: a new file has holes there.  0 or errno. */
+static int write_sparse(int fd, const uint8_t *p, size_t len, uint64_t at)
+{
+	size_t from = 0; /* what is to be written begins here */
+
+	for (size_t i = 0; i < len;) {
+		size_t n = HOLE_BLOCK - (size_t)((at + i) % HOLE_BLOCK);
+		int e = 0;
+
+		n = n < len - i ? n : len - i;
+		if (n == HOLE_BLOCK && bytes_are_zero(p + i, n)) {
+			e = restore_pwrite(fd, p + from, i - from, at + from);
+			from = i + n;
+		}
+		i += n;
+		if (e != 0)
+			return e;
+	}
+	return restore_pwrite(fd, p + from, len - from, at + from);
+}
+
 static void write_bytes(struct ritem *it, int fd, uint64_t at, const uint8_t *p, size_t len)
 {
-	int e = restore_pwrite(fd, p, len, at);
+	bool sparse = it->r->opt->sparse && it->fresh && it->dir != NULL;
+	int e = sparse ? write_sparse(fd, p, len, at) : restore_pwrite(fd, p, len, at);
 
 	if (e != 0) {
 		restore_file_failed(it, e, "write");
@@ -277,6 +301,9 @@ static void whole_at(struct ritem *it, int dirfd, const uint8_t *bytes)
 		restore_file_failed(it, errno, "size the file");
 	} else if (bytes != NULL && it->size > 0 &&
 	    !(update && holds(fd, bytes, it->size))) {
+		/* Zeros at its end would not be written. */
+		if (it->fresh && it->r->opt->sparse && ftruncate(fd, (off_t)it->size) < 0)
+			restore_file_failed(it, errno, "size the file");
 		write_bytes(it, fd, 0, bytes, it->size);
 	}
 	atomic_fetch_add(&it->r->e->progress.bytes_done, it->size);

@@ -78,6 +78,13 @@ run 1 restore "$first:absent" --target none --quiet
 run 0 restore "$first" --target sparse --sparse --quiet
 cmp src/d/zeros sparse/d/zeros || fail "the sparse file differs"
 [ "$(stat -c %b sparse/d/zeros)" -lt 2000 ] || fail "--sparse made no holes"
+mkdir short
+truncate -s 64K short/f
+printf x | dd of=short/f bs=1 seek=30000 conv=notrunc 2>/dev/null
+backup short
+run 0 restore "$id" --target short2 --sparse --quiet
+cmp short/f short2/f || fail "short zero runs differ"
+[ "$(stat -c %b short2/f)" -le 16 ] || fail "--sparse made no short holes"
 
 # --- patterns -------------------------------------------------------------------------------
 run 0 restore "$first" --target inc --include 'text' --quiet
