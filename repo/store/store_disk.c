@@ -277,8 +277,11 @@ static int file_cmp(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Count what is there, and remove what was not used for longest. */
-static void count(struct store_disk *d)
+/*
+ * Count what is there, and remove what was not used for longest, when it would
+ * be too much with so many bytes more.
+ */
+static void count(struct store_disk *d, uint64_t more)
 {
 	struct files f = { 0 };
 	struct dirent *de;
@@ -295,30 +298,33 @@ static void count(struct store_disk *d)
 	}
 	if (root != NULL)
 		closedir(root);
-	if (f.bytes > d->max) {
+	if (f.bytes + more > d->max) {
 		qsort(f.v, f.n, sizeof(*f.v), file_cmp);
 		for (size_t i = 0; i < f.n &&
-		    f.bytes > d->max / 100 * LEAVE_PERCENT; i++)
+		    f.bytes + more > d->max / 100 * LEAVE_PERCENT; i++)
 			if (unlinkat(d->root, f.v[i].path, 0) == 0 ||
 			    errno == ENOENT)
 				f.bytes -= f.v[i].size;
 	}
 	free(f.v);
 	atomic_store(&d->known, f.bytes);
-	atomic_store(&d->made, 0);
+	atomic_store(&d->made, more);
 	atomic_store(&d->counted, true);
 }
 
 /* Is there room for so many bytes more? */
 static bool make_room(struct store_disk *d, size_t len)
 {
-	if (len > d->max / 4)
+	/* As file systems count. */
+	uint64_t takes = ((uint64_t)len + 4095) / 4096 * 4096;
+
+	if (takes > d->max / 4)
 		return false;
-	atomic_fetch_add(&d->made, len);
+	atomic_fetch_add(&d->made, takes);
 	if (!atomic_load(&d->counted) || atomic_load(&d->made) > RECOUNT ||
 	    atomic_load(&d->known) + atomic_load(&d->made) > d->max) {
 		pthread_mutex_lock(&d->lock);
-		count(d);
+		count(d, takes);
 		pthread_mutex_unlock(&d->lock);
 	}
 	return true;
