@@ -84,8 +84,8 @@ static void print_damage(const struct engine_check_result *r, uint64_t paths)
 		    r->snapshots_damaged, "snapshot is", "snapshots are"),
 		    CLI_COUNTED(paths, "path", "paths"));
 	else
-		printf("%sno snapshot %s", sep, r->complete ? "needs it" :
-		    "could be looked at");
+		printf("%sno snapshot %s", sep, r->complete ?
+		    "has lost anything by it" : "could be looked at");
 	printf("\nnext       %s\n", r->store.damaged + r->missing > 0 ?
 	    "'wherry repair --dry-run' tells what can be mended, 'wherry "
 	    "repair' mends it" : "back up the same sources, which heals what "
