@@ -300,7 +300,8 @@ static int run(struct cli *cli, void *opts)
 		return code;
 	code = cli_other_open(cli, &other, STORE_WRITE |
 	    (o->verify ? STORE_READ : 0), "to copy",
-	    o->dry_run ? 0 : CLI_OPEN_WRITE, &to);
+	    (o->verify ? CLI_OPEN_STRICT : 0) |
+	    (o->dry_run ? 0 : CLI_OPEN_WRITE), &to);
 	if (code == CLI_OK)
 		code = distinct(cli, o, repo.store, to);
 	if (code == CLI_OK)

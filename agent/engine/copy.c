@@ -79,6 +79,14 @@ void copy_damaged(struct copy *c, bool far, const struct archive_path *dir,
 		buf_str(&path, c->sn->content == STORE_BLOCK ?
 		    "(the volume)" : ".");
 	buf_u8(&path, 0);
+	/* A file of many chunks is told once. */
+	if (!path.failed && path.len == c->told_path.len && c->damages > 0 &&
+	    memcmp(path.p, c->told_path.p, path.len) == 0) {
+		buf_release(&path);
+		return;
+	}
+	buf_reset(&c->told_path);
+	buf_add(&c->told_path, path.p, path.len);
 	c->damages++;
 	atomic_fetch_add(&c->e->progress.errors, 1);
 	if (c->opt->damage != NULL)
@@ -545,6 +553,7 @@ int engine_copy(struct engine *e, const struct engine_copy_options *opt,
 	table_free(c.checked);
 	copy_ids_free(c.ids);
 	buf_release(&c.lost);
+	buf_release(&c.told_path);
 	pthread_mutex_destroy(&c.lock);
 	ret->elapsed_ns = clock_mono_ns() - began;
 	return r;

@@ -75,6 +75,7 @@ struct copy {
 	pthread_mutex_t lock;
 	struct buf lost;         /* ids of chunks that cannot be read, under lock */
 	struct err why;          /* why the first of them cannot */
+	struct buf told_path;    /* the damaged one that was told last */
 	uint64_t damages;        /* of this snapshot; main thread's */
 };
 

@@ -2,7 +2,7 @@
 # Copies in another repository: of the same family and of another, trees and
 # volumes, day after day; stopped, killed, beside collections; of what is
 # damaged; by credentials that may no more than they must; verified.
-# timeout: 300
+# timeout: 400
 set -u
 . "$SRC/tests/scripts/whole/begin.sh"
 begin
@@ -168,6 +168,8 @@ counts copied 0 there 1
 ends 0 "$WHERRY" copy -r "$far" -k "$far.key" --to "$WHERRY_REPOSITORY" \
 	--to-key-file "$key" --json --volume disk
 counts copied 0 there 1
+ends 0 "$WHERRY" copy -r "$far" -k "$far.key" --to third --to-key-file \
+	third.key --json latest@other
 there "$TMPDIR/third"
 
 # --- domains of the family -------------------------------------------------------
@@ -233,31 +235,36 @@ far=$slow
 # start: a copy that would take some seconds, in packs of 8 MiB.
 start() {
 	"$WHERRY" copy -k "$key" --to "$slow" --to-key-file "$slow.key" --json \
-		--volume slow --memory 128M --limit-upload 10M >out 2>err </dev/null &
+		--volume slow --memory 128M --limit-upload 3M >out 2>err </dev/null &
 	pid=$!
 }
-# arrived N: wait until so many packs are there.
+# arrived N: wait until there are so many packs more than before.
 arrived() {
-	for _ in $(seq 300); do
-		[ "$(find "$slow" -path "*/packs/*" -type f | wc -l)" -ge "$1" ] && return
-		sleep 0.1
+	for _ in $(seq 600); do
+		[ "$(count)" -ge $((had + $1)) ] && return
+		sleep 0.05
 	done
 	fail "no $1 packs after 30 s"
 }
+count() {
+	find "$slow" -path "*/packs/*" -type f | wc -l
+}
+had=$(count)
 start
 arrived 1
 kill -9 $pid
 wait $pid 2>/dev/null
 [ -z "$(find "$slow" -path "*/snapshots/*" -type f)" ] ||
 	fail "killed, and yet committed"
+had=$(count)
 start
-arrived 3
+arrived 1
 kill -INT $pid
 wait $pid
 [ $? = 130 ] || fail "a stopped copy ended otherwise"
 copy 0 --volume slow --verify
 counts copied 1 verified 1
-[ "$(sum stored_bytes)" -lt 32000000 ] ||
+[ "$(sum stored_bytes)" -lt 36000000 ] ||
 	fail "after a stop $(sum stored_bytes) were sent again"
 there "$slow"
 
@@ -330,7 +337,10 @@ copy 0 --volume victim --verify
 
 python=$("$SRC/tests/deps/venv.sh") || python=
 if [ -n "$python" ]; then
-	for r in "$near" "$alien"; do
+	make "$TMPDIR/fourth"
+	ends 0 "$WHERRY" copy -q -r "$near" -k "$near.key" --to fourth \
+		--to-key-file fourth.key latest@other
+	for r in third fourth; do
 		WHERRY_PASSWORD=far "$python" "$SRC/tests/reader/reader.py" verify \
 			"$r" >reader.out 2>&1 || { fail "reader: $r"; tail -3 reader.out; }
 	done
