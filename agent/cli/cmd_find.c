@@ -209,7 +209,7 @@ static int read_named(struct search *s, struct store *st, struct err *err)
 		bool twice = false;
 
 		if (store_snapshot_find(st, l->v[i], &sn, err) < 0)
-			return err_wrap(err, "%s", l->v[i]);
+			return -1;
 		for (size_t k = 0; k < s->list.n; k++)
 			twice |= strcmp(s->list.v[k]->session, sn->session) == 0;
 		if (twice)
@@ -259,6 +259,8 @@ static int run(struct cli *cli, void *opts)
 		return code;
 	if (search(&s, repo.store, &err) < 0)
 		code = cli_fail(cli, &err, CLI_AT_WORK, "look for files");
+	else if (s.list.n + s.list.bad == 0 && cli_filter_given(cli))
+		code = cli_filter_fail(cli, "look for files");
 	else if (s.bad > 0)
 		code = CLI_DAMAGE;
 	if (code == CLI_OK && s.found == 0 && !cli->json && !cli->quiet)
