@@ -40,7 +40,7 @@ void store_begin_ahead(struct store *st,
 	backend_ahead_list(st->be, prefix);
 }
 
-int store_begin_list(struct store_session *s, bool note,
+int store_begin_list(struct store_session *s, bool parent,
     struct store_keys *ret, struct err *err)
 {
 	char prefix[FMT_KEY_MAX], key[FMT_KEY_MAX];
@@ -49,14 +49,12 @@ int store_begin_list(struct store_session *s, bool note,
 	chain_prefix(s->st, s->volume_hash, prefix);
 	if (store_keys_list(s->st->be, prefix, ret, err) != 0)
 		return -1;
-	if (ret->n == 0)
+	if (ret->n == 0 || !parent || !s->st->far)
 		return 0;
 	newest = store_keys_at(ret, ret->n - 1);
 	store_ahead_signed(s->st, newest);
-	if (note && s->st->far) {
-		fmt_key_note(key, s->st->info.slot, strrchr(newest, '/') + 1);
-		backend_ahead_all(s->st->be, key);
-	}
+	fmt_key_note(key, s->st->info.slot, strrchr(newest, '/') + 1);
+	backend_ahead_all(s->st->be, key);
 	return 0;
 }
 

@@ -189,11 +189,12 @@ static struct store_session *session_alloc(struct store *st,
 }
 
 /*
- * The time in the name of the chain's last session, or 0.  A name alone is
- * nobody's word: only what the slot or an administrator signed is believed.
+ * The time in the name of the chain's last session, or 0 when all are before
+ * `now`.  A name alone is nobody's word: only what the slot or an administrator
+ * signed is believed.
  */
 static int last_start(struct store_session *s, const struct store_keys *keys,
-    uint64_t *ret_ms, struct err *err)
+    uint64_t now, uint64_t *ret_ms, struct err *err)
 {
 	*ret_ms = 0;
 	for (size_t i = keys->n; i > 0; i--) {
@@ -204,6 +205,8 @@ static int last_start(struct store_session *s, const struct store_keys *keys,
 
 		if (fmt_session_parse(strrchr(key, '/') + 1, &n) != 0)
 			continue;
+		if (n.start_ms < now)
+			return 0; /* and so are those before it */
 		r = store_snapshot_load(s->st, key, &sn, NULL, err);
 		store_snapshot_free(sn);
 		if (r >= 0) {
@@ -230,7 +233,7 @@ static int session_name(struct store_session *s, const struct store_keys *keys,
 	s->start_ns = clock_real_ns();
 	ns = s->name_ns != 0 ? s->name_ns : s->start_ns;
 	name.start_ms = ns < 0 ? 0 : (uint64_t)ns / 1000000;
-	if (last_start(s, keys, &last, err) != 0)
+	if (last_start(s, keys, name.start_ms, &last, err) != 0)
 		return -1;
 	if (last >= name.start_ms)
 		name.start_ms = last < STORE_START_MAX ? last + 1 : last;

@@ -197,10 +197,10 @@ int store_session_end(struct store_session *s, struct err *err);
 void store_begin_ahead(struct store *st,
     const struct store_session_options *opt);
 /*
- * List the volume's snapshots, oldest first: names differ in time alone.  The
- * newest will be read, with its note when `note` (R3 asks for both).  0 or -1.
+ * List the volume's snapshots, oldest first: names differ in time alone.  For a
+ * parent the newest will be read, with its note (R3 asks for both).  0 or -1.
  */
-int store_begin_list(struct store_session *s, bool note,
+int store_begin_list(struct store_session *s, bool parent,
     struct store_keys *ret, struct err *err);
 /*
  * What comes behind the declaration: gc/, then the listings, made at once and

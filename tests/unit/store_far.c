@@ -204,10 +204,10 @@ static void a_session_waits_no_more_than_its_order_asks(void **state)
 	before = waits(&w);
 	s = begin(st);
 	/*
-	 * Config, highest generation and chain; newest; declare; gc/; index,
-	 * chain and what is damaged; what these show.
+	 * Config, highest generation and chain; declare; gc/; index, chain and
+	 * what is damaged; what these show.
 	 */
-	assert_in_range(waits(&w) - before, 6, 7);
+	assert_in_range(waits(&w) - before, 5, 6);
 	before = waits(&w);
 	wk = worker(st);
 	store_present_ahead(s, w.page, PAGES);
