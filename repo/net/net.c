@@ -1,3 +1,4 @@
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,11 @@ static CURLcode global;
 
 static void init_global(void)
 {
+	/*
+	 * A program may end while requests are under way; OpenSSL must not take
+	 * its tables from under them then.
+	 */
+	OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
 	/* Never undone: libcurl may serve others in this process. */
 	global = curl_global_init(CURL_GLOBAL_DEFAULT);
 }
