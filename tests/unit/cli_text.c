@@ -260,6 +260,44 @@ static void the_line_never_exceeds_its_width(void **state)
 	assert_non_null(strstr(text, "left"));
 }
 
+static void all_read_is_not_yet_done(void **state)
+{
+	struct cli_moment m = {
+		.bytes = 4096, .bytes_total = 4096, .files = 1, .files_total = 1,
+		.in = 0, .out = 100, .elapsed_ns = 1000000000,
+		.total_known = true,
+	};
+	char text[512];
+
+	(void)state;
+	cli_progress_line(text, sizeof(text), 200, &m);
+	assert_null(strstr(text, "100 %"));
+	assert_non_null(strstr(text, "storing the rest"));
+	m.out = -1; /* of a restore all that was done is written */
+	cli_progress_line(text, sizeof(text), 200, &m);
+	assert_non_null(strstr(text, "100 %"));
+}
+
+static void counts_of_one_have_their_word(void **state)
+{
+	(void)state;
+	assert_string_equal(CLI_COUNTED(1, "file", "files"), "1 file");
+	assert_string_equal(CLI_COUNTED(0, "file", "files"), "0 files");
+	assert_string_equal(CLI_COUNTED(1234, "entry", "entries"),
+	    "1,234 entries");
+}
+
+static void a_name_is_not_said_twice(void **state)
+{
+	(void)state;
+	assert_string_equal(cli_after_name("open the repository /a", "/a: No"),
+	    "No");
+	assert_string_equal(cli_after_name("keys/1", "keys/1: x: y"), "x: y");
+	assert_string_equal(cli_after_name("open /b/a", "a: No"), "a: No");
+	assert_string_equal(cli_after_name("open", "No such thing"),
+	    "No such thing");
+}
+
 static void without_a_total_nothing_is_guessed(void **state)
 {
 	struct cli_moment m = {
@@ -335,6 +373,9 @@ int main(void)
 		cmocka_unit_test(utf8_is_told_from_what_is_none),
 		cmocka_unit_test(width_counts_columns),
 		cmocka_unit_test(the_line_never_exceeds_its_width),
+		cmocka_unit_test(all_read_is_not_yet_done),
+		cmocka_unit_test(counts_of_one_have_their_word),
+		cmocka_unit_test(a_name_is_not_said_twice),
 		cmocka_unit_test(without_a_total_nothing_is_guessed),
 		cmocka_unit_test(json_keeps_raw_bytes),
 		cmocka_unit_test(json_text_does_nothing_on_a_terminal),
