@@ -295,7 +295,11 @@ const struct cli_verb cli_cmd_diff = {
 	    "catalog.\n\n"
 	    "Of two snapshots of block volumes it shows the ranges that differ, "
 	    "'OFFSET LENGTH' in bytes, by whole chunks; without the last line, "
-	    "which begins with '#', that is what 'backup --changed' takes.",
+	    "which begins with '#', that is what 'backup --changed' takes.\n\n"
+	    "From before to after 'key rotate --new-ids', and of two "
+	    "deduplication domains, ids cannot be compared. Then a file of "
+	    "the same size and mtime is taken as unchanged, one of another "
+	    "mtime is read, and of block volumes all is read.",
 	.json = "  {\"message_type\":\"change\",\"change\",...}  with +, -, M, "
 	    "T or U, and the keys of an\n   entry as in 'ls'; when it was in "
 	    "both, \"differs\": a list of content, size, type,\n   mode, owner, "

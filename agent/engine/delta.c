@@ -201,17 +201,6 @@ static int do_step(struct delta *dl, struct step *st, struct err *err)
 	return put_run(dl, &st->run, st->run.len, err);
 }
 
-/* Store a chunk that waits for a worker, or else wait until st is done. */
-static void help_or_wait(struct delta *dl, struct step *st)
-{
-	if (pool_help(dl->b->e->pool, dl->self))
-		return;
-	pthread_mutex_lock(&dl->lock);
-	while (!st->done)
-		pthread_cond_wait(&dl->done, &dl->lock);
-	pthread_mutex_unlock(&dl->lock);
-}
-
 /* Do the steps that are ready; with all, wait for every one. */
 static int retire(struct delta *dl, bool all, struct err *err)
 {
@@ -235,7 +224,8 @@ static int retire(struct delta *dl, bool all, struct err *err)
 		}
 		if (!all && dl->used < STEPS)
 			return 0;
-		help_or_wait(dl, st);
+		pool_help_until(dl->b->e->pool, dl->self, &dl->lock, &dl->done,
+		    &st->done);
 	}
 	return 0;
 }
@@ -292,14 +282,8 @@ static void drain(struct delta *dl)
 	for (unsigned i = 0; i < dl->used; i++) {
 		struct step *st = &dl->steps[(dl->head + i) % STEPS];
 
-		for (;;) {
-			pthread_mutex_lock(&dl->lock);
-			bool done = st->done;
-			pthread_mutex_unlock(&dl->lock);
-			if (done)
-				break;
-			help_or_wait(dl, st);
-		}
+		pool_help_until(dl->b->e->pool, dl->self, &dl->lock, &dl->done,
+		    &st->done);
 	}
 }
 

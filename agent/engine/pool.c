@@ -143,3 +143,19 @@ bool pool_help(struct pool *p, unsigned self)
 	t->fn(t, self);
 	return true;
 }
+
+void pool_help_until(struct pool *p, unsigned self, pthread_mutex_t *lock,
+    pthread_cond_t *cond, const bool *done)
+{
+	pthread_mutex_lock(lock);
+	while (!*done) {
+		pthread_mutex_unlock(lock);
+
+		bool helped = pool_help(p, self);
+
+		pthread_mutex_lock(lock);
+		if (!helped && !*done)
+			pthread_cond_wait(cond, lock);
+	}
+	pthread_mutex_unlock(lock);
+}

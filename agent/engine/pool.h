@@ -1,6 +1,7 @@
 #ifndef AGENT_ENGINE_POOL_H
 #define AGENT_ENGINE_POOL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "repo/base/err.h"
@@ -39,5 +40,12 @@ void pool_submit(struct pool *p, struct pool_task *task, bool urgent);
  * its own making: without this all workers could wait for each other.
  */
 bool pool_help(struct pool *p, unsigned self);
+
+/*
+ * Do so until *done, which an urgent task sets under lock and tells by cond; wait
+ * for that when there is none to run.
+ */
+void pool_help_until(struct pool *p, unsigned self, pthread_mutex_t *lock,
+    pthread_cond_t *cond, const bool *done);
 
 #endif

@@ -483,19 +483,7 @@ static void drain(struct stream *s)
 	for (unsigned i = 0; i < s->used; i++) {
 		struct slot *sl = &s->slots[(s->head + i) % SLOTS];
 
-		for (;;) {
-			pthread_mutex_lock(&s->lock);
-			bool done = sl->done;
-			pthread_mutex_unlock(&s->lock);
-			if (done)
-				break;
-			if (pool_help(s->b->e->pool, s->self))
-				continue;
-			pthread_mutex_lock(&s->lock);
-			if (!sl->done)
-				pthread_cond_wait(&s->done, &s->lock);
-			pthread_mutex_unlock(&s->lock);
-		}
+		pool_help_until(s->b->e->pool, s->self, &s->lock, &s->done, &sl->done);
 	}
 }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # After `key rotate --new-ids` ids, cuts and the order of names are others, and
 # what was backed up before is looked at as ever: find, mount, diff.
-# timeout: 120
+# timeout: 240
 set -u
 . "$SRC/tests/scripts/whole/begin.sh"
 mounted=

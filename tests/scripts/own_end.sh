@@ -2,7 +2,7 @@
 # A backup that fails by itself ends its session, so the collection after it does
 # not wait: a parent that is not there, a source that is not or is of another
 # kind, a list of extents that ends in the midst, a full disk, a request to stop.
-# timeout: 120
+# timeout: 300
 # goals: check check-asan check-tsan
 set -u
 . "$SRC/tests/scripts/whole/begin.sh"
@@ -68,6 +68,11 @@ exec 7>&-
 collects "a request to stop"
 none_open "in the end"
 run 0 check --read-data --quiet
+# So does the independent reader, where it can be had.
+if python=$("$SRC/tests/deps/venv.sh"); then
+	"$python" "$SRC/tests/reader/reader.py" --key-file key verify repo \
+		>verify.txt || { fail "the reader"; tail -n 5 verify.txt; }
+fi
 
 if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=24M none full 2>/dev/null; then
 	cp -a repo full/repo
