@@ -14,12 +14,12 @@ cache=${TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wherry-tests}/servers
 all="azurite versitygw minio"
 
 parts() {
-	cat "$here/make.sh"
 	case $1 in
-	minio) cat "$here/pins" "$here/go.sh" "$here/admin/main.go" ;;
-	versitygw) cat "$here/pins" "$here/go.sh" ;;
-	azurite) cat "$here"/azurite/* ;;
+	minio) cat "$here/make_go.sh" "$here/admin/main.go" ;;
+	versitygw) cat "$here/make_go.sh" ;;
+	azurite) cat "$here/make_azurite.sh" "$here"/azurite/* ;;
 	esac
+	grep "^$1 " "$here/pins" || true
 	uname -m
 }
 
@@ -28,13 +28,22 @@ place() {
 	echo "$cache/$1-$(parts "$1" | sha256sum | cut -c1-16)"
 }
 
+# Is NAME made?  Azurite may lean on a Node that has gone.
+made() {
+	to=$(place "$1")
+	[ -d "$to" ] && { [ "$1" != azurite ] || [ -x "$to/node/node" ]; }
+}
+
 make_one() {
 	name=$1 to=$(place "$1")
 	new=$cache/new-$name
 	rm -rf "$new"
 	mkdir -p "$new"
 	[ $quiet = yes ] || echo "making $name"
-	"$here/make.sh" "$name" "$new" "$cache" || return
+	case $name in
+	azurite) "$here/make_azurite.sh" "$name" "$new" "$cache" ;;
+	*) "$here/make_go.sh" "$name" "$new" "$cache" ;;
+	esac || return
 	# Older ones are of no more use.
 	rm -rf "$cache/$name"-*
 	mv "$new" "$to"
@@ -55,12 +64,11 @@ done
 
 if [ $have = yes ]; then
 	for name in $names; do
-		to=$(place "$name")
-		if [ ! -d "$to" ]; then
+		if ! made "$name"; then
 			echo "$name is not made (tests/servers/get.sh $name makes it)"
 			exit 77
 		fi
-		echo "$to"
+		place "$name"
 	done
 	exit 0
 fi
@@ -70,7 +78,7 @@ exec 9>"$cache/lock"
 flock 9
 code=0
 for name in ${names:-$all}; do
-	[ -d "$(place "$name")" ] || make_one "$name" 9>&- || code=$?
+	made "$name" || make_one "$name" 9>&- || code=$?
 done
 [ $code != 0 ] || rm -rf "$cache/go"
 exit $code
