@@ -32,14 +32,15 @@ struct step {
 };
 
 struct script {
-	const struct step *steps;
+	pthread_mutex_t lock;
+	struct step steps[32];
 	size_t n;
 	atomic_uint at;
 	atomic_bool wrong;
 	char text[1024];
 };
 
-static struct script script;
+static struct script script = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static void complain(const struct conn *c, const char *what, const char *want)
 {
@@ -65,23 +66,38 @@ static void check_request(struct conn *c, const char *want)
 	}
 }
 
+/*
+ * Take the next step.  Once it is answered the test may go on to another
+ * script, so nothing of this one may be looked at any more.
+ */
+static struct step next_step(struct conn *c)
+{
+	struct step none = { "", "HTTP/1.1 500 Said\r\nContent-Length: 0\r\n"
+	    "\r\n" };
+	unsigned at;
+
+	pthread_mutex_lock(&script.lock);
+	at = atomic_fetch_add(&script.at, 1);
+	if (at < script.n)
+		none = script.steps[at];
+	else
+		complain(c, "is one", "too many");
+	check_request(c, none.want);
+	pthread_mutex_unlock(&script.lock);
+	return none;
+}
+
 static void serve(struct conn *c)
 {
 	while (conn_read_head(c) && conn_read_body(c)) {
-		unsigned at = atomic_fetch_add(&script.at, 1);
+		struct step step = next_step(c);
 
-		if (at >= script.n) {
-			complain(c, "is one", "too many");
-			conn_answer(c, 500, "");
-			continue;
-		}
-		check_request(c, script.steps[at].want);
-		if (script.steps[at].say == NULL) {
+		if (step.say == NULL) {
 			conn_reset(c);
 			return;
 		}
-		if (!conn_say(c, script.steps[at].say) ||
-		    strstr(script.steps[at].say, "Connection: close") != NULL)
+		if (!conn_say(c, step.say) ||
+		    strstr(step.say, "Connection: close") != NULL)
 			return;
 	}
 }
@@ -117,10 +133,13 @@ static int stop_group(void **state)
 
 static void play(const struct step *steps, size_t n)
 {
-	script.steps = steps;
+	pthread_mutex_lock(&script.lock);
+	assert_true(n <= 32);
+	memcpy(script.steps, steps, n * sizeof(*steps));
 	script.n = n;
 	atomic_store(&script.at, 0);
 	atomic_store(&script.wrong, false);
+	pthread_mutex_unlock(&script.lock);
 	err_clear(&err);
 }
 
@@ -131,6 +150,8 @@ static void play(const struct step *steps, size_t n)
 /* All steps were asked for, as they should be. */
 static void played(void)
 {
+	pthread_mutex_lock(&script.lock);
+	pthread_mutex_unlock(&script.lock);
 	if (atomic_load(&script.wrong))
 		fail_msg("%s", script.text);
 	assert_int_equal(atomic_load(&script.at), script.n);
