@@ -64,11 +64,33 @@ int copy_lost(struct copy *c, const uint8_t id[STORE_ID_LEN],
 	return r;
 }
 
+/* Was it forgotten while it was copied?  Then nothing is damaged. */
+static bool is_gone(struct copy *c)
+{
+	struct store_snapshot *sn = NULL;
+	struct err ignored = ERR_INIT;
+	char spec[40], slot[17];
+	bool gone;
+
+	hex_encode(slot, c->sn->slot, STORE_SLOT_LEN);
+	snprintf(spec, sizeof(spec), "%s/%s", slot, c->sn->id);
+	gone = store_snapshot_find(c->from, spec, &sn, &ignored) < 0 &&
+	    ignored.class == ERR_NOTFOUND;
+	store_snapshot_free(sn);
+	return gone;
+}
+
 void copy_damaged(struct copy *c, bool far, const struct archive_path *dir,
     const struct fmt_entry *entry, const struct err *why)
 {
 	struct buf path = BUF_INIT;
 
+	if (!far && c->damages == 0)
+		c->gone = is_gone(c);
+	if (!far && c->gone) {
+		c->damages++;
+		return;
+	}
 	for (size_t i = 0; dir != NULL && i < dir->n; i++) {
 		buf_add(&path, dir->c[i].name, dir->c[i].len);
 		buf_u8(&path, '/');
@@ -153,6 +175,9 @@ int copy_name_lost(struct copy *c, struct err *err)
 	int r;
 
 	if (c->lost.len == 0)
+		return 0;
+	c->gone = is_gone(c);
+	if (c->gone)
 		return 0;
 	if (order == NULL)
 		return -1;
@@ -365,22 +390,6 @@ static int session_begin(struct copy *c, bool same, struct err *err)
 	    store_backend(c->to)->name) : 0;
 }
 
-/* Was it forgotten while it was copied?  Then nothing is damaged. */
-static bool is_gone(struct copy *c)
-{
-	struct store_snapshot *sn = NULL;
-	struct err ignored = ERR_INIT;
-	char spec[40], slot[17];
-	bool gone;
-
-	hex_encode(slot, c->sn->slot, STORE_SLOT_LEN);
-	snprintf(spec, sizeof(spec), "%s/%s", slot, c->sn->id);
-	gone = store_snapshot_find(c->from, spec, &sn, &ignored) < 0 &&
-	    ignored.class == ERR_NOTFOUND;
-	store_snapshot_free(sn);
-	return gone;
-}
-
 /* All was sent, as far as it could be read: commit, or leave it. */
 static int session_finish(struct copy *c, struct store_commit *commit,
     struct err *err)
@@ -395,7 +404,7 @@ static int session_finish(struct copy *c, struct store_commit *commit,
 	}
 	c->ss = NULL;
 	if (c->damages > 0 || c->lost.len > 0) {
-		c->told.outcome = is_gone(c) ? ENGINE_COPY_GONE :
+		c->told.outcome = c->gone ? ENGINE_COPY_GONE :
 		    ENGINE_COPY_DAMAGED;
 		/* The others need most of it, too. */
 		if (c->opt->dry_run) {
@@ -482,6 +491,7 @@ static int one(struct copy *c, const struct store_snapshot *sn,
 
 	c->sn = sn;
 	c->damages = 0;
+	c->gone = false;
 	buf_reset(&c->lost);
 	c->told = (struct engine_copy_told){ .sn = sn };
 	store_copy_origin(c->from, sn, origin);

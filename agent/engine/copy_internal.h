@@ -76,6 +76,7 @@ struct copy {
 	struct buf lost;         /* ids of chunks that cannot be read, under lock */
 	struct err why;          /* why the first of them cannot */
 	struct buf told_path;    /* the damaged one that was told last */
+	bool gone;               /* it was forgotten: what it lost is no damage */
 	uint64_t damages;        /* of this snapshot; main thread's */
 };
 

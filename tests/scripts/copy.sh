@@ -291,6 +291,25 @@ counts copied 0 there 2 verified 2 differ 0
 there "$slow"
 run 0 check --read-data
 
+# Forgotten here, and its blobs deleted, while it is copied: no damage.
+head -c 24000000 /dev/urandom >image
+backup --volume gone --device image
+gone=$id
+had=$(find "$slow" -path "*/sessions/*" -type f | wc -l)
+"$WHERRY" copy -k "$key" --to "$slow" --to-key-file "$slow.key" --volume gone \
+	--memory 128M --limit-download 1M --json >copy.out 2>copy.err </dev/null &
+pid=$!
+for _ in $(seq 600); do
+	[ "$(find "$slow" -path "*/sessions/*" -type f | wc -l)" -gt "$had" ] && break
+	sleep 0.05
+done
+run 0 forget -q --id "$gone" --min-age 0d
+run 0 gc -q
+wait $pid || { fail "a copy of what is forgotten"; cat copy.err; }
+grep -q '"outcome":"gone"' copy.out || { fail "not told as gone"; cat copy.out; }
+grep -q damaged_path copy.out && fail "what was forgotten is told as damage"
+there "$slow"
+
 # --- damage --------------------------------------------------------------------------------
 
 # packs REPO: those of data that are there.
