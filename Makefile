@@ -45,7 +45,8 @@ BENCHES := $(patsubst %.c,$(O)/%,$(wildcard bench/*.c))
 
 # Looked up once, and only by goals that compile.
 NO_COMPILE := deps servers lint help clean check check-quick check-asan check-tsan \
-              check-valgrind bench bench-large bench-s3 soak demo arm64 fuzzers
+              check-valgrind bench bench-large bench-s3 soak demo arm64 fuzzers \
+              asan tsan
 ifneq ($(filter-out $(NO_COMPILE),$(or $(MAKECMDGOALS),all)),)
 LIB_CFLAGS := $(shell $(PKG) --cflags $(LIBS) 2>/dev/null)
 LIB_LIBS   := $(shell $(PKG) --libs $(LIBS) 2>/dev/null)
@@ -53,7 +54,7 @@ endif
 
 .PHONY: all help deps demo check check-quick check-asan check-tsan \
         check-valgrind lint bench bench-large bench-s3 soak install clean arm64 \
-        unit tools servers fuzzers fuzz-programs benches FORCE
+        unit tools servers fuzzers fuzz-programs benches asan tsan FORCE
 all: $(O)/wherry ## build the program (without a goal, too)
 
 help: ## list the goals
@@ -122,8 +123,14 @@ fuzz-programs: $(FUZZERS)
 # The same tree in another way, beside the ordinary build.
 SAN_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SAN_tsan := -fsanitize=thread
-sanitized = O=$(O)-$(1) WERROR= OPT='-O1 -g -fno-omit-frame-pointer' \
+sanitized = O=$(O)$(2)$(1) WERROR= OPT='-O1 -g -fno-omit-frame-pointer' \
             EXTRA_CFLAGS='$(SAN_$(1))' EXTRA_LDFLAGS='$(SAN_$(1))'
+
+# What tests/scripts/sanitizers.sh runs in `make check`: the program, and the unit
+# programs that it names in PROGRAMS, in $(O)/asan and $(O)/tsan.
+asan tsan:
+	@$(MAKE) --no-print-directory $(call sanitized,$@,/) all \
+	 $(addprefix $(O)/$@/tests/unit/,$(PROGRAMS))
 
 fuzzers: ## build the fuzz programs with clang in $(O)-fuzz
 	$(MAKE) O=$(O)-fuzz CC=clang WERROR= OPT='-O1 -g' \
@@ -164,12 +171,12 @@ check-quick: ## lint, unit tests, one round trip
 
 check-asan: ## unit tests and round trips under ASan and UBSan
 	@deploy/deps.sh --quiet build test
-	@$(MAKE) --no-print-directory $(call sanitized,asan) all unit tools
+	@$(MAKE) --no-print-directory $(call sanitized,asan,-) all unit tools
 	@$(RUN) --out $(O)-asan --goal check-asan --slow 4
 
 check-tsan: ## the same under TSan
 	@deploy/deps.sh --quiet build test
-	@$(MAKE) --no-print-directory $(call sanitized,tsan) all unit tools
+	@$(MAKE) --no-print-directory $(call sanitized,tsan,-) all unit tools
 	@setarch -R $(RUN) --out $(O)-tsan --goal check-tsan --slow 8
 
 check-valgrind: ## unit tests under valgrind

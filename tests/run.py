@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the tests of a goal and counts them.  See tests/README.md.
 
-usage: run.py --out DIR [--goal GOAL] [--only TEXT] [--jobs N] [--slow N]
+usage: run.py --out DIR [--goal GOAL] [--only TEXT]... [--jobs N] [--slow N]
 
 A test is a program.  Exit status 0 is a pass, 77 a skip whose reason is the
 last line of its output, anything else a failure.  Each runs in a session and
@@ -276,15 +276,20 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", required=True, help="where make built")
     parser.add_argument("--goal", default="check")
-    parser.add_argument("--only", help="tests whose name holds this text")
+    parser.add_argument("--only", action="append",
+                        help="the test of this name, or those whose name "
+                        "holds this text; may be repeated")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--slow", type=int, default=1,
                         help="multiply time limits")
     args = parser.parse_args()
     out = os.path.realpath(args.out)
     sys.stdout.reconfigure(errors="backslashreplace")
-    tests = [t for t in find_tests(out) if
-             (args.only in t.name if args.only else args.goal in t.goals)]
+    tests = find_tests(out)
+    names = {t.name for t in tests}
+    tests = [t for t in tests if
+             (any(o == t.name if o in names else o in t.name
+                  for o in args.only) if args.only else args.goal in t.goals)]
     if args.goal == "check-valgrind":
         for t in tests:
             t.argv = ["valgrind", "-q", "--error-exitcode=99",

@@ -184,7 +184,9 @@ sleep 2.1
 fresh
 backup huge --volume huge $slow
 [ "$(field checkpoints)" -ge 2 ] || fail "$(field checkpoints) checkpoints in a file"
-[ "$(field read_bytes)" -lt 130000000 ] ||
+# Each session reads again what the one before had read and not encoded: no more
+# than a few chunks, so that a slow machine, which makes many, reads more.
+[ "$(field read_bytes)" -lt $((130000000 + $(field checkpoints) * 8388608)) ] ||
 	fail "$(field read_bytes) bytes were read of 75 million that are no hole"
 run 0 restore "$id" --target back --quiet
 same_tree huge back

@@ -193,6 +193,27 @@ run 2 mount -o nonsense mp
 run 1 mount absent
 says "absent"
 
+# --- what is refused, and an end by force -----------------------------------------------
+mkdir full
+touch full/file
+run 1 mount full
+says "is not empty"
+mount_it
+dd if=mp/latest/many/1 of=/dev/null status=none
+kill -STOP "$mounted"
+timeout 20 cat mp/latest/large/large >/dev/null 2>&1 &
+reader=$!
+kill -INT "$mounted"
+kill -TERM "$mounted"
+kill -CONT "$mounted"
+got=0
+wait "$mounted" || got=$?
+mounted=
+wait "$reader"
+[ "$got" = 0 ] || [ "$got" = 130 ] || fail "stopped twice, it ended with $got"
+mountpoint -q mp && fail "stopped twice, it left its mount behind"
+grep -q " $TMPDIR/mp " /proc/mounts && fail "a dead mount is left"
+
 # --- damage --------------------------------------------------------------------------
 # damage PACK WHERE: some bytes of it are others.
 damage() {
