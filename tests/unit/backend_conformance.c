@@ -16,6 +16,7 @@
 
 #include "tests/backend_suite/suite.h"
 
+#include "repo/backend/backend_ahead.h"
 #include "repo/backend/backend_internal.h"
 #include "repo/crypto/crypto.h"
 
@@ -179,6 +180,15 @@ static int no_openat2(int dir, const char *path, int flags)
 }
 
 /* --- decorators --- */
+
+static struct backend *open_ahead(struct suite *s)
+{
+	struct err err = ERR_INIT;
+
+	(void)s;
+	return backend_ahead_new(backend_slow_new(backend_mem_new(&err), 0,
+	    &err), 4, 8 << 20, &err);
+}
 
 static struct backend *open_log(struct suite *s)
 {
@@ -386,6 +396,7 @@ int main(void)
 		{ .name = "memory", .open = open_mem },
 		{ .name = "log over memory", .open = open_log },
 		{ .name = "limit over memory", .open = open_limit },
+		{ .name = "ahead over slow over memory", .open = open_ahead },
 		{ .name = "fault over memory", .open = open_fault },
 		{ .name = "retry over faults over memory",
 		  .open = open_retry },
