@@ -145,6 +145,8 @@ json_t *cli_json_snapshot(const struct store_snapshot *sn)
 	json_object_set_new(o, "counter", json_integer((json_int_t)sn->counter));
 	json_object_set_new(o, "parent_session",
 	    json_string(sn->parent ? sn->parent : ""));
+	json_object_set_new(o, "origin",
+	    json_string(sn->origin ? sn->origin : ""));
 	json_object_set_new(o, "size_bytes", json_integer((json_int_t)sn->size));
 	json_object_set_new(o, "entries", json_integer((json_int_t)sn->entries));
 	json_object_set_new(o, "sealed", json_boolean(sn->sealed));

@@ -288,7 +288,7 @@ const struct cli_verb cli_cmd_snapshots = {
 	    "all snapshots need.",
 	.json = "  {\"id\",\"slot\",\"session\",\"content\",\"checkpoint\","
 	    "\"start_time\",\n   \"end_time\",\"incomplete\",\"inodes_ignored\","
-	    "\"ctimes_ignored\",\"counter\",\"parent_session\",\n   "
+	    "\"ctimes_ignored\",\"counter\",\"parent_session\",\"origin\",\n   "
 	    "\"size_bytes\",\"entries\",\"sealed\",\"volume\",\"host\","
 	    "\"user\",\"program\",\n   \"paths\",\"tags\",\"files\","
 	    "\"directories\",\"others\",\"read_bytes\",\n   \"new_bytes\","
