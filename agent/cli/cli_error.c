@@ -21,8 +21,12 @@ enum cli_exit cli_exit_code(const struct err *err, enum cli_where where)
 	case ERR_EXISTS:
 		return where == CLI_AT_INIT ? CLI_EXISTS : CLI_FAILED;
 	case ERR_AUTH:
-		/* With an errno it was the system that refused, not a key. */
-		return err->errnum == 0 ? CLI_AUTH : CLI_FAILED;
+		/*
+		 * With an errno it was the system that refused, not a key; but
+		 * credentials of a store are keys, too.
+		 */
+		return err->errnum == 0 || err->errnum == EKEYREJECTED ?
+		    CLI_AUTH : CLI_FAILED;
 	case ERR_CORRUPT:
 		return CLI_DAMAGE;
 	case ERR_CANCELLED:
@@ -55,6 +59,9 @@ static const char *advice(const struct err *err, enum cli_where where)
 		    "of the repository, or try another credential" :
 		    "run 'wherry check'";
 	case ERR_AUTH:
+		if (err->errnum == EKEYREJECTED)
+			return "look at the credentials for the store and at "
+			    "what they may do there";
 		if (err->errnum != 0)
 			return "look at the permissions, or run it as another "
 			    "user";

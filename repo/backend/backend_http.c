@@ -1,4 +1,5 @@
 /* What stores that are reached by HTTP share: client, clock, answers. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -225,11 +226,13 @@ int backend_http_fail(const struct backend_http *h,
 {
 	if (class == ERR_NONE)
 		class = backend_http_class(a->rs.status);
-	return backend_http_error(h, w, class, err, "%s%s%s%s(HTTP %d)%s%s",
+	backend_http_error(h, w, class, err, "%s%s%s (HTTP %d)%s%s",
 	    a->code[0] != '\0' ? a->code : "refused",
-	    a->said[0] != '\0' ? ": " : "", a->said,
-	    " ", a->rs.status, hint != NULL ? "; " : "",
-	    hint != NULL ? hint : "");
+	    a->said[0] != '\0' ? ": " : "", a->said, a->rs.status,
+	    hint != NULL ? "; " : "", hint != NULL ? hint : "");
+	if (err != NULL && class == ERR_AUTH)
+		err->errnum = EKEYREJECTED;
+	return -1;
 }
 
 int backend_http_error(const struct backend_http *h,

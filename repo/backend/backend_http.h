@@ -91,7 +91,8 @@ enum err_class backend_http_class(int status);
 /*
  * Fill err from an answer that is no success: "STORE: put KEY: CODE: what it
  * said (HTTP 403); hint".  class ERR_NONE is that of the status; hint may be
- * NULL.  Return -1.
+ * NULL.  A refusal (class AUTH) has errnum EKEYREJECTED: it is the store's
+ * credentials that are wanting, not those of the repository.  Return -1.
  */
 int backend_http_fail(const struct backend_http *h,
     const struct backend_http_what *w, const struct backend_http_answer *a,

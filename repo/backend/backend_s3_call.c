@@ -1,4 +1,5 @@
 /* A request to S3: signed, sent, made again where the store says how. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -333,8 +334,11 @@ int backend_s3_fail_code(const struct backend_s3 *s,
 	if (strcmp(code, "AccessDenied") == 0)
 		snprintf(text, sizeof(text), "; the policy must allow %s",
 		    c->right);
-	return backend_http_error(s->http, &c->what, class_of(code, 400), err,
+	backend_http_error(s->http, &c->what, class_of(code, 400), err,
 	    "%s: %s%s", code, said, text);
+	if (err->class == ERR_AUTH)
+		err->errnum = EKEYREJECTED;
+	return -1;
 }
 
 int backend_s3_writable(const struct backend_s3 *s,

@@ -593,7 +593,7 @@ static void options_go_with_every_put(void **state)
 
 	fails(backend_put(be, "k", "x", 1, &err), ERR_AUTH, "reading only");
 	fails(backend_put_over(be, "k", "x", 1, &err), ERR_AUTH, "only");
-	fails(backend_del(be, "k", &err), ERR_AUTH, "delete k");
+	fails(backend_del(be, "k", &err), ERR_AUTH, "reading only");
 	fails(backend_del_many(be, &key, 1, &err), ERR_AUTH, "reading only");
 }
 

@@ -6,6 +6,7 @@
  * one translation unit: everything here is static.
  */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -198,6 +199,9 @@ static void fails(int rc, enum err_class class, const char *words)
 	if (strstr(err.msg, words) == NULL ||
 	    strstr(err.msg, "s3://bkt/a b/p: ") == NULL)
 		fail_msg("%s", err.msg);
+	/* What the store refuses is told from what the repository does. */
+	assert_int_equal(err.errnum == EKEYREJECTED, class == ERR_AUTH &&
+	    strstr(words, "only") == NULL);
 	assert_null(strstr(err.msg, "very-secret"));
 	assert_null(strstr(err.msg, "\n"));
 	err_clear(&err);
