@@ -174,7 +174,7 @@ int store_check_ranges(struct check *c, const struct check_pack *p,
 	}
 	fmt_key_pack(key, p->name);
 	if (r < 0) {
-		snprintf(text, sizeof(text), "its parity cannot be used: %s",
+		snprintf(text, sizeof(text), "its parity cannot be used: %.300s",
 		    why.msg);
 		ranges.healable = false;
 	} else if (r == 0) {
