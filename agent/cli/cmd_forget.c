@@ -153,7 +153,9 @@ const struct cli_verb cli_cmd_forget = {
 	    "itself, from the newest snapshot to the oldest; a snapshot stays "
 	    "if any rule keeps it. Hours, days, weeks, months and years are "
 	    "those of the time zone here (TZ). While a rule has kept fewer "
-	    "than it may, the oldest snapshot stays as well.\n\n"
+	    "than it may, the oldest snapshot stays as well. The table names "
+	    "the rules that keep a snapshot; --verbose also the hour, day, ... "
+	    "for which they do.\n\n"
 	    "What is forgotten cannot be brought back. Its space is given "
 	    "back by 'wherry gc'. A snapshot whose own time cannot be true "
 	    "stays until --clock says which time counts.",

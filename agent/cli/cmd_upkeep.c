@@ -29,7 +29,8 @@ static const struct cli_option options[] = {
 	    offsetof(struct opts, no_check) },
 	{ "max-waste", 0, "N%", "Repack packs of which more than this is dead "
 	    "(20%)", CLI_SHARE, offsetof(struct opts, max_waste) },
-	{ "max-repack", 0, "SIZE", "Repack packs of this size together at most",
+	{ "max-repack", 0, "SIZE", "Repack packs of this size together at "
+	    "most (default: all that need it)",
 	    CLI_SIZE, offsetof(struct opts, max_repack) },
 	{ "sole-administrator", 0, NULL, "Vouch that no other gc, key or repair "
 	    "runs: needed where the store does not create atomically",
