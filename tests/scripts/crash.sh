@@ -1,11 +1,11 @@
 #!/bin/bash
 # Backups that are killed at any time: what was committed stays whole, the
 # repository checks clean, the next run goes on and stores little again.
-# ROUNDS (40), SEED (1) and BYTES of the tree may be given.
+# ROUNDS (40) and SEED (1) may be given, and STORE_URL for a repository there.
 # timeout: 300
 set -u
 . "$SRC/tests/scripts/whole/begin.sh"
-begin
+begin "${STORE_URL:-}"
 rounds=${ROUNDS:-40}
 seed=${SEED:-1}
 RANDOM=$seed

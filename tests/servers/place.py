@@ -7,6 +7,7 @@ proxy, by the variable STORE (minio, versitygw or azurite).
 
 import contextlib
 import os
+import shutil
 import time
 
 import objects
@@ -59,6 +60,15 @@ class Directory:
             with open(path, "wb") as f:
                 f.write(data)
 
+    def keep(self):
+        """Keep all as it is now, for put_back."""
+        shutil.rmtree(self.url + ".kept", ignore_errors=True)
+        shutil.copytree(self.url, self.url + ".kept")
+
+    def put_back(self):
+        shutil.rmtree(self.url)
+        os.rename(self.url + ".kept", self.url)
+
     @contextlib.contextmanager
     def aged(self):
         """As if all sessions that are silent now had been so for long."""
@@ -75,6 +85,7 @@ class Remote:
 
     def __init__(self, kind, prefix="repo", seed=1):
         self.prefix = prefix + "/"
+        self.kept = {}
         self.store = store.Store(kind)
         try:
             self.objects = objects.of(self.store, "wherry-test")
@@ -108,6 +119,15 @@ class Remote:
             self.objects.delete(self.prefix + key)
         else:
             self.objects.put(self.prefix + key, data)
+
+    def keep(self):
+        self.kept = {k: self.read(k) for k in self.keys()}
+
+    def put_back(self):
+        now = {k: self.read(k) for k in self.keys()}
+        for k in now.keys() | self.kept.keys():
+            if now.get(k) != self.kept.get(k):
+                self.write(k, self.kept.get(k))
 
     @contextlib.contextmanager
     def aged(self):
