@@ -212,7 +212,13 @@ static int make_and_put(struct making *m, struct err *err)
 
 static bool segment_due(const struct store_session *s)
 {
-	return s->unnamed_bytes >= STORE_SEGMENT_BYTES ||
+	uint64_t bytes = s->stats.bytes_sent / 8;
+
+	if (bytes < STORE_SEGMENT_BYTES_MIN)
+		bytes = STORE_SEGMENT_BYTES_MIN;
+	if (bytes > STORE_SEGMENT_BYTES_MAX)
+		bytes = STORE_SEGMENT_BYTES_MAX;
+	return s->unnamed_bytes >= bytes ||
 	    s->unnamed_entries >= STORE_SEGMENT_ENTRIES ||
 	    (s->unnamed_bytes > 0 &&
 	     clock_mono_ns() - s->last_segment_ns >= STORE_SEGMENT_NS);

@@ -7,8 +7,13 @@
 
 /* What only the writing files of the room share. */
 
-/* A segment is written after so many bytes sent, so long, or so many entries. */
-#define STORE_SEGMENT_BYTES ((uint64_t)1 << 30)
+/*
+ * A segment is written after an eighth of the bytes sent before, within these
+ * bounds, or so long, or so many entries: so much is sent again after a kill,
+ * and the number of segments grows with the logarithm of what is sent first.
+ */
+#define STORE_SEGMENT_BYTES_MIN ((uint64_t)128 << 20)
+#define STORE_SEGMENT_BYTES_MAX ((uint64_t)1 << 30)
 #define STORE_SEGMENT_NS ((int64_t)300 * 1000000000)
 #define STORE_SEGMENT_ENTRIES 65536u
 /* From so many written entries on, a session forgets them and uses segments. */
