@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,6 +46,12 @@ int err_sys(struct err *err, int errnum, const char *fmt, ...)
 	return -1;
 }
 
+/* Is it the name of one thing, a path or an object's, and nothing else? */
+static bool names(const char *s)
+{
+	return strchr(s, '/') != NULL && strchr(s, ' ') == NULL;
+}
+
 int err_wrap(struct err *err, const char *fmt, ...)
 {
 	char where[ERR_MSG_MAX];
@@ -60,9 +67,7 @@ int err_wrap(struct err *err, const char *fmt, ...)
 	size_t ncause = strlen(err->msg);
 
 	/* Who failed and who asked may both name it: once is enough. */
-	if (nwhere > 0 && ncause > nwhere + 1 &&
-	    memcmp(err->msg, where, nwhere) == 0 &&
-	    memcmp(err->msg + nwhere, ": ", 2) == 0)
+	if (names(where) && strstr(err->msg, where) != NULL)
 		return -1;
 	/* Keep the cause whole where both do not fit: it matters more. */
 	if (nwhere + 2 + ncause >= sizeof(err->msg)) {

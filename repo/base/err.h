@@ -53,7 +53,8 @@ int err_sys(struct err *err, int errnum, const char *fmt, ...)
 
 /*
  * Say where: put the formatted message and ": " before the message that err
- * holds, unless it begins so already; class and errnum stay.  Return -1.
+ * holds; class and errnum stay.  A name (with a '/', without a space) that the
+ * message has already is not put before it.  Return -1.
  */
 int err_wrap(struct err *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

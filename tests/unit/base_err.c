@@ -67,6 +67,21 @@ static void a_long_message_is_cut_and_ends(void **state)
 }
 
 /* At every length of the cause, what is wrapped around it must not displace it. */
+static void err_wrap_says_a_name_once(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	err_set(&err, ERR_IO, "writing packs/3f in /mnt: no");
+	err_wrap(&err, "packs/%s", "3f");
+	assert_string_equal(err.msg, "writing packs/3f in /mnt: no");
+	err_wrap(&err, "packs/4");
+	assert_string_equal(err.msg, "packs/4: writing packs/3f in /mnt: no");
+	err_wrap(&err, "no");
+	assert_string_equal(err.msg,
+	    "no: packs/4: writing packs/3f in /mnt: no");
+}
+
 static void err_wrap_keeps_the_cause_whole(void **state)
 {
 	char cause[ERR_MSG_MAX];
@@ -159,6 +174,7 @@ int main(void)
 		cmocka_unit_test(err_sys_names_the_cause),
 		cmocka_unit_test(err_wrap_keeps_class_and_errno),
 		cmocka_unit_test(a_long_message_is_cut_and_ends),
+		cmocka_unit_test(err_wrap_says_a_name_once),
 		cmocka_unit_test(err_wrap_keeps_the_cause_whole),
 		cmocka_unit_test(err_nomem_is_full_and_says_for_what),
 		cmocka_unit_test(err_clear_makes_none),
