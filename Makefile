@@ -186,7 +186,7 @@ check-valgrind: ## unit tests under valgrind
 
 soak: ## hours of fuzzing, crashes and collisions
 	@deploy/deps.sh --quiet build test
-	@$(MAKE) --no-print-directory all unit tools fuzzers
+	@$(MAKE) --no-print-directory all unit tools fuzzers servers
 	@O=$(O) bash tests/soak.sh
 
 # --- measuring and showing --------------------------------------------------

@@ -40,6 +40,9 @@ while [ "$(left)" -gt 0 ] && { [ $done -lt "$rounds" ] || [ -n "${SOAK_MINUTES:-
 	if [ $done -lt "$rounds" ]; then
 		part 10 scripts/crash.sh ROUNDS=250 SEED=$seed
 		part 10 scripts/chaos.py ROUNDS=1000 SEED=$seed
+		part 20 scripts/stores_chaos.sh ROUNDS=100 SEED=$seed
+		part 10 scripts/stores_crash.sh ROUNDS=40 CASES=100 REPAIRS=20 SEED=$seed
+		part 10 scripts/store_faults.py SEED=$seed
 		done=$((done + 1000))
 	fi
 	part 20 scripts/power.py SEED=$seed CHANCES=12
