@@ -199,8 +199,6 @@ void store_ahead_listed(struct store *st, const struct store_keys *keys)
 	/* Both begin after the snapshots were listed, as they have to. */
 	backend_ahead_list(st->be, "config/");
 	backend_ahead_list(st->be, "forgotten/");
-	if (st->opt.reads)
-		ahead_newest(st, keys);
 }
 
 void store_ahead_index(struct store *st, const struct store_keys *keys)
@@ -228,8 +226,10 @@ void store_ahead_opened(struct store *st)
 		return;
 	e->snapshots_there = store_keys_list(st->be, "snapshots/",
 	    &e->snapshots, &none) == 0;
-	if (e->snapshots_there)
+	if (e->snapshots_there) {
 		store_ahead_listed(st, &e->snapshots);
+		ahead_newest(st, &e->snapshots);
+	}
 	e->index_there = store_keys_list(st->be, "index/", &e->index,
 	    &none) == 0;
 	if (e->index_there)
