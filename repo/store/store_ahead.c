@@ -192,7 +192,7 @@ static void ahead_newest(struct store *st, const struct store_keys *keys)
 		store_ahead_signed(st, store_keys_at(keys, last[i]));
 }
 
-void store_ahead_listed(struct store *st, const struct store_keys *keys)
+void store_ahead_listed(struct store *st)
 {
 	if (!st->far)
 		return;
@@ -227,7 +227,7 @@ void store_ahead_opened(struct store *st)
 	e->snapshots_there = store_keys_list(st->be, "snapshots/",
 	    &e->snapshots, &none) == 0;
 	if (e->snapshots_there) {
-		store_ahead_listed(st, &e->snapshots);
+		store_ahead_listed(st);
 		ahead_newest(st, &e->snapshots);
 	}
 	e->index_there = store_keys_list(st->be, "index/", &e->index,

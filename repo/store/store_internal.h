@@ -125,7 +125,7 @@ void store_early_release(struct store *st);
 void store_ahead_index_list(struct store *st);
 int64_t store_ahead_index_asked(struct store *st);
 /* snapshots/ was listed: what comes behind it. */
-void store_ahead_listed(struct store *st, const struct store_keys *keys);
+void store_ahead_listed(struct store *st);
 /* index/ was listed: manifests, and segments that are short. */
 void store_ahead_index(struct store *st, const struct store_keys *keys);
 void store_ahead_segment(struct store *st, const char *key, uint64_t size);

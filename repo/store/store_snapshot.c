@@ -399,7 +399,7 @@ int store_snapshot_keys(struct store *st, struct store_keys *keys,
 	if (!store_early_take(st, false, keys, &since)) {
 		r = store_keys_list(st->be, "snapshots/", keys, err);
 		if (r == 0)
-			store_ahead_listed(st, keys);
+			store_ahead_listed(st);
 	}
 	/* What stands is judged by the newest config: whose slot has ended. */
 	if (r == 0)

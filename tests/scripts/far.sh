@@ -33,6 +33,8 @@ for i in $(seq 3000); do
 	echo "content of $i" >"tree/many/a-name-that-takes-some-room-$i"
 done
 head -c 1048576 /dev/urandom >tree/one
+# What changed just before it is read is read again the next time.
+sleep 3
 "$WHERRY" init -q
 "$WHERRY" backup -q tree
 
