@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <arpa/inet.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -60,8 +61,11 @@ static int tell_status(const char *url, int status, struct err *err)
 	enum err_class class = status >= 500 || status == 429 ? ERR_TRANSIENT :
 	    ERR_AUTH;
 
-	return err_set(err, class, "%.*s answers %d",
-	    (int)strcspn(url, "?"), url, status);
+	err_set(err, class, "%.*s answers %d", (int)strcspn(url, "?"), url,
+	    status);
+	if (class == ERR_AUTH)
+		err->errnum = EKEYREJECTED;
+	return -1;
 }
 
 /* --- what is answered ------------------------------------------------------*/

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -153,8 +154,11 @@ static int tell_refusal(const struct net_response *rs, const char *hidden,
 		class = ERR_TRANSIENT;
 	else if (rs->status < 400)
 		class = ERR_USAGE;
-	return err_set(err, class, "it answers %d%s%s%s%s", rs->status,
+	err_set(err, class, "it answers %d%s%s%s%s", rs->status,
 	    code[0] ? " " : "", code, said[0] ? ": " : "", said);
+	if (class == ERR_AUTH)
+		err->errnum = EKEYREJECTED;
+	return -1;
 }
 
 /* --- asking ----------------------------------------------------------------*/

@@ -2,6 +2,7 @@
  * Azure Blob Storage.  Source: REST API of Azure Storage, Put Blob, Get Blob, Get
  * Blob Properties, Delete Blob, List Blobs, Create Container.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,6 +180,9 @@ static int attempt(struct azure *a, const struct call *c,
 	if (backend_azure_authorize(a->auth, &rq, &header, &signature,
 	        err) < 0) {
 		err_wrap(err, "%s", a->be.name);
+		/* It is the store's credential, not the repository's. */
+		if (err->class == ERR_AUTH)
+			err->errnum = EKEYREJECTED;
 		goto out;
 	}
 	add_url(a, c, rq.path, &signature, &url);
