@@ -44,8 +44,9 @@ make_one() {
 	azurite) "$here/make_azurite.sh" "$name" "$new" "$cache" ;;
 	*) "$here/make_go.sh" "$name" "$new" "$cache" ;;
 	esac || return
-	# Older ones are of no more use.
-	rm -rf "$cache/$name"-*
+	# Another tree may use others; those that nobody does are removed.
+	find "$cache" -maxdepth 1 -name "$name-*" -mtime +30 -exec rm -rf {} +
+	rm -rf "$to"
 	mv "$new" "$to"
 }
 
@@ -78,7 +79,11 @@ exec 9>"$cache/lock"
 flock 9
 code=0
 for name in ${names:-$all}; do
-	made "$name" || make_one "$name" 9>&- || code=$?
+	if made "$name"; then
+		touch "$(place "$name")"
+		continue
+	fi
+	make_one "$name" 9>&- || code=$?
 done
 [ $code != 0 ] || rm -rf "$cache/go"
 exit $code
