@@ -28,6 +28,7 @@ struct probe {
 	char name[40]; /* "probe/<32 hex>" */
 	size_t body;   /* bytes of each object */
 	unsigned rounds;
+	int64_t now_ns; /* by the store's clock, when the first was put */
 	struct backend_probe *ret;
 };
 
@@ -119,6 +120,7 @@ static int try_sequence(struct probe *p, const uint8_t *first,
 	if (r < 0)
 		return -1;
 	after = clock_real_ns();
+	p->now_ns = st.mtime_ns;
 	p->ret->skew_ns = st.mtime_ns < before - 1000000000 ?
 	    st.mtime_ns - before : st.mtime_ns > after ?
 	    st.mtime_ns - after : 0;
@@ -234,6 +236,45 @@ static int clean(struct probe *p, unsigned rounds, struct err *err)
 	return backend_del_many(p->be, keys, rounds, err);
 }
 
+/* What probes that were killed have left is removed once it is so old, ns. */
+#define LEFT_NS (INT64_C(3600) * 1000000000)
+#define LEFT_MAX 64 /* by one probe */
+
+struct left {
+	const struct probe *p;
+	char keys[LEFT_MAX][BACKEND_KEY_MAX + 1];
+	size_t n;
+};
+
+static int note_left(void *ctx, const char *key, const struct backend_stat *st,
+    struct err *err)
+{
+	struct left *l = ctx;
+
+	(void)err;
+	if (st->mtime_ns < l->p->now_ns - LEFT_NS)
+		snprintf(l->keys[l->n++], sizeof(l->keys[0]), "%s", key);
+	return l->n == LEFT_MAX;
+}
+
+/* Failing is no matter: the next probe comes here again. */
+static void remove_left(const struct probe *p)
+{
+	struct err ignored = ERR_INIT;
+	const char *keys[LEFT_MAX];
+	struct left *l = mem_zalloc(sizeof(*l), "keys", &ignored);
+
+	if (l == NULL)
+		return;
+	l->p = p;
+	if (backend_list(p->be, "probe/", note_left, l, &ignored) >= 0) {
+		for (size_t i = 0; i < l->n; i++)
+			keys[i] = l->keys[i];
+		backend_del_many(p->be, keys, l->n, &ignored);
+	}
+	free(l);
+}
+
 static int try_all(struct probe *p, struct racer *v, struct err *err)
 {
 	struct err ignored = ERR_INIT;
@@ -245,8 +286,12 @@ static int try_all(struct probe *p, struct racer *v, struct err *err)
 	r = try_sequence(p, v[0].data, v[1].data, err);
 	for (; r == 0 && p->ret->atomic_create && round <= p->rounds; round++)
 		r = try_race(p, round, v, err);
-	if (r == 0)
-		return allowed(clean(p, round, err), &p->ret->may_delete, err);
+	if (r == 0) {
+		r = allowed(clean(p, round, err), &p->ret->may_delete, err);
+		if (r == 0 && p->ret->may_delete)
+			remove_left(p);
+		return r;
+	}
 	if (clean(p, round <= p->rounds ? round + 1 : round, &ignored) < 0)
 		log_msg(LOG_WARN, "%s: %s-... could not be removed: %s",
 		    p->be->name, p->name, ignored.msg);

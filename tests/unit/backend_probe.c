@@ -271,6 +271,34 @@ static void a_local_directory_is_believed(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+/* What killed probes left goes when it is old, not what may be under way. */
+static void what_is_left_is_removed_when_old(void **state)
+{
+	static const struct { enum lie lie; unsigned left; } cases[] = {
+		{ NONE, 1 },
+		{ CLOCK_AHEAD, 0 }, /* it seems to be an hour old */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct backend_probe p;
+		struct err err = ERR_INIT;
+		struct liar *l = backend_deco_new(sizeof(*l), &liar_ops,
+		    backend_mem_new(&err), &err);
+
+		assert_non_null(l);
+		assert_int_equal(backend_put(l->deco.inner, "probe/ab-3", "x",
+		    1, &err), 0);
+		usleep(1000);
+		l->lie = cases[i].lie;
+		assert_int_equal(backend_probe(&l->deco.be, &p, &err), 0);
+		left = 0;
+		backend_list(l->deco.inner, "", count, NULL, NULL);
+		assert_int_equal(left, cases[i].left);
+		backend_close(&l->deco.be);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -279,6 +307,7 @@ int main(void)
 		cmocka_unit_test(what_is_refused_is_told),
 		cmocka_unit_test(a_store_that_fails_is_an_error),
 		cmocka_unit_test(a_local_directory_is_believed),
+		cmocka_unit_test(what_is_left_is_removed_when_old),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
