@@ -108,6 +108,9 @@ int store_forget(struct store *st, const uint8_t slot[STORE_SLOT_LEN],
 	if (forget_note(st, note, session, reason, err) != 0)
 		return -1;
 	r = backend_del(st->be, key, err);
+	if (r < 0) /* the note is what counts */
+		err_wrap(err, "it counts as forgotten from now on, but its "
+		    "object is not removed");
 	if (r == 0 && state == STORE_SNAP_NONE)
 		r = 1; /* not every store tells */
 	if (r >= 0 && forget_bar(st, state, slot, session, err) != 0)
