@@ -239,8 +239,9 @@ def quiet():
         run("forget", "--id", one)
     live.clear()
     listed = [json.loads(x)["id"] for x in
-              run("snapshots", "--json").splitlines()]
-    for one in listed:  # committed, but killed before they could say so
+              run("snapshots", "--checkpoints", "--json").splitlines()]
+    # Committed, but killed before they could say so; what a stopped one left.
+    for one in listed:
         run("forget", "--id", one)
     with PLACE.aged():
         for _ in range(4):
