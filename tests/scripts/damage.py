@@ -47,7 +47,9 @@ def fail(text):
 
 def wherry(*args):
     """Run a verb; return its exit code, stdout and stderr."""
-    argv = [WHERRY, args[0], "-r", PLACE.url, "-k", KEY, *args[1:]]
+    # What this machine keeps of a store would hide what the store has lost.
+    argv = [WHERRY, args[0], "-r", PLACE.url, "-k", KEY, "--no-cache",
+            *args[1:]]
     try:
         p = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True,
                            timeout=60)
