@@ -36,6 +36,7 @@ struct retry {
 	struct backend_deco deco;
 	struct backend_retry_options opt;
 	atomic_bool reached;      /* the store has answered once */
+	_Atomic int64_t alone_ns; /* when it first did not, clock_mono_ns */
 	_Atomic int64_t told_ns;  /* when a failure was told last, clock_mono_ns */
 };
 
@@ -105,11 +106,24 @@ static int64_t next_pause(const struct attempt *a)
 static int64_t time_left(const struct attempt *a)
 {
 	const struct backend_retry_options *opt = &a->r->opt;
-	int64_t gone = clock_mono_ns() - a->failed_ns;
-	unsigned ms = opt->contact_ms != 0 && !atomic_load(&a->r->reached) ?
-	    opt->contact_ms : opt->budget_ms;
+	int64_t now = clock_mono_ns(), gone = now - a->failed_ns;
+	int64_t left = opt->budget_ms * MS -
+	    (gone > a->waited_ns ? gone : a->waited_ns);
 
-	return ms * MS - (gone > a->waited_ns ? gone : a->waited_ns);
+	if (opt->contact_ms == 0 || atomic_load(&a->r->reached))
+		return left;
+
+	/* One time for all calls: the next one knows no better. */
+	int64_t none = 0, begun = now;
+
+	if (!atomic_compare_exchange_strong(&a->r->alone_ns, &none, begun))
+		begun = none;
+	gone = now - begun;
+
+	int64_t contact = opt->contact_ms * MS -
+	    (gone > a->waited_ns ? gone : a->waited_ns);
+
+	return contact < left ? contact : left;
 }
 
 /* Say what goes on when it takes long; many calls fail for one reason. */
@@ -161,7 +175,8 @@ static bool again(struct attempt *a, int rc, struct err *err)
 		return false;
 	}
 	if (left <= 0) {
-		err_wrap(err, "gave up after %u tries", a->failures);
+		err_wrap(err, "gave up after %u %s", a->failures,
+		    a->failures == 1 ? "try" : "tries");
 		return false;
 	}
 	return true;
