@@ -494,7 +494,12 @@ int store_get_copy(struct store *st, struct store_worker *w,
 	if (buf_reserve(&w->sealed, loc->sealed_len) != 0 ||
 	    buf_reserve(ret_data, loc->plain_len) != 0)
 		return err_nomem(err, "a blob");
-	if ((st->disk == NULL || kind == STORE_DATA ?
+	/*
+	 * What is listed as damaged is read from the store itself: that this
+	 * machine still has it must not keep a backup from healing it.
+	 */
+	if ((st->disk == NULL || kind == STORE_DATA ||
+	     store_bad_loc(st, id, loc) ?
 	        copy_read(st, w, kind, id, loc, ret_data->p, err) :
 	        copy_read_kept(st, w, kind, id, loc, ret_data->p, err)) != 0)
 		return -1;

@@ -47,9 +47,10 @@ def fail(text):
 
 def wherry(*args):
     """Run a verb; return its exit code, stdout and stderr."""
-    # What this machine keeps of a store would hide what the store has lost.
-    argv = [WHERRY, args[0], "-r", PLACE.url, "-k", KEY, "--no-cache",
-            *args[1:]]
+    # What this machine keeps of a store would hide from a reader what the store
+    # has lost.  A backup has to heal it all the same.
+    argv = [WHERRY, args[0], "-r", PLACE.url, "-k", KEY,
+            *(["--no-cache"] if args[0] != "backup" else []), *args[1:]]
     try:
         p = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True,
                            timeout=60)
