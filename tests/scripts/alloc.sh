@@ -37,6 +37,10 @@ one() {
 	case $got in
 	0 | 1 | 2 | 3 | 10 | 12 | 13) return "$got" ;;
 	esac
+	# The C library itself gives up where its list of name services has no room.
+	if [ $got = 134 ] && grep -q 'nss_[a-z]*\.c:.*Assertion' err; then
+		return 1
+	fi
 	fail "$kind $at: '${*:2:1}' ended with $got"
 	tail -n 5 err
 	return 99

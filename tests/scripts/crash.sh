@@ -76,6 +76,8 @@ run 0 ls "$base"
 
 # --- what was sent is found by the next run ---------------------------------------------
 head -c 60000000 /dev/urandom >tree/big
+# What is young is read again, and where a run went on it is cut otherwise.
+sleep 2.1
 "$WHERRY" backup -k key tree --volume v --limit-upload 20M --memory 128M \
 	>out 2>err &
 pid=$!
