@@ -29,10 +29,11 @@ struct backend_probe {
 
 /*
  * Try the store out with objects under "probe/", removed afterwards as far as
- * that is allowed, with what killed probes left there an hour ago or more: by 8 threads, and on a store that is reached by a network
- * with 17 MiB in all.  A local directory is believed: its kind of file
- * system tells it.  Return 0 with *ret_probe filled, or -1 with err where the
- * store failed, or does not let objects be put, read or listed.
+ * that is allowed, with what killed probes left there an hour ago or more: by 8
+ * threads, and on a store that is reached by a network with 17 MiB in all.  A
+ * local directory is believed: its kind of file system tells it.  Return 0 with
+ * *ret_probe filled, or -1 with err where the store failed, or does not let
+ * objects be put, read or listed.
  */
 int backend_probe(struct backend *be, struct backend_probe *ret_probe,
     struct err *err);
